@@ -1,0 +1,1 @@
+"""Configuration, construction and commands: imports everything, imported by nothing but the front door."""

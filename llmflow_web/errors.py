@@ -1,0 +1,121 @@
+"""The error tree. Every error knows whose fault it is and the HTTP status it is answered with.
+
+LLMFlowError
+├── RequestError            the caller's fault
+│   ├── BadRequest          400   what was sent cannot be understood
+│   ├── Unauthorized        401   the token is missing or wrong
+│   ├── Forbidden           403   Host or Origin is not allowed here
+│   ├── NotFound            404
+│   ├── MethodNotAllowed    405
+│   ├── TooLarge            413   a named limit was passed
+│   └── HeaderTooLarge      431
+├── UpstreamError           502   the provider's fault, or the way to it
+│   ├── UpstreamUnreachable 502   no connection could be made
+│   ├── UpstreamClosed      502   the connection ended before the answer did
+│   ├── UpstreamProtocol    502   what came is not HTTP
+│   └── UpstreamTimeout     504   UPSTREAM_IDLE_TIMEOUT_S passed without a byte
+├── StoreError              503   the database cannot be read or written just now
+│   └── StoreRefused        -     a file that is not ours, or newer than we are: nothing is touched
+└── ConfigError             -     a setting is wrong; the program ends with exit code 2
+"""
+
+from __future__ import annotations
+
+
+class LLMFlowError(Exception):
+    """The root of everything raised on purpose here."""
+
+    status = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class RequestError(LLMFlowError):
+    """The caller sent something that cannot be served."""
+
+    status = 400
+
+
+class BadRequest(RequestError):
+    """What was sent cannot be understood; the message says what and how to mend it."""
+
+
+class Unauthorized(RequestError):
+    """The token is missing or wrong."""
+
+    status = 401
+
+
+class Forbidden(RequestError):
+    """The Host or Origin header is not one this server answers to."""
+
+    status = 403
+
+
+class NotFound(RequestError):
+    """There is nothing at this address."""
+
+    status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """The address exists, the method does not."""
+
+    status = 405
+
+
+class TooLarge(RequestError):
+    """A named limit was passed; the message names it."""
+
+    status = 413
+
+
+class HeaderTooLarge(RequestError):
+    """The head of a request passed MAX_HEAD_BYTES."""
+
+    status = 431
+
+
+class UpstreamError(LLMFlowError):
+    """The provider, or the way to it, failed."""
+
+    status = 502
+
+    def __init__(self, message: str, *, is_retry_safe: bool = False) -> None:
+        super().__init__(message)
+        self.is_retry_safe = is_retry_safe
+        """True when upstream cannot have processed any of the request."""
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection could be made."""
+
+
+class UpstreamClosed(UpstreamError):
+    """The connection ended before the answer did."""
+
+
+class UpstreamProtocol(UpstreamError):
+    """What upstream sent is not HTTP/1.1."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """No byte came for UPSTREAM_IDLE_TIMEOUT_S."""
+
+    status = 504
+
+
+class StoreError(LLMFlowError):
+    """The database cannot be read or written just now."""
+
+    status = 503
+
+
+class StoreRefused(StoreError):
+    """A file that is not ours, or newer than this version: nothing is touched."""
+
+
+class ConfigError(LLMFlowError):
+    """A setting is wrong; the message names it and where it was set."""

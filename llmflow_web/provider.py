@@ -1,0 +1,110 @@
+"""The adapter contract: what one provider is, as one frozen value of pure functions.
+
+An adapter does no I/O, reads no clock and draws no random number: what it needs of those comes in `Target`.
+It imports this module, `model` and `errors`, other adapters relatively, and nothing else of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from llmflow_web.model import JSON, Completion, Usage
+
+Framing = Literal["sse", "ndjson"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One item of a stream: an SSE event, or one NDJSON line (type "message")."""
+
+    type: str
+    data: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a call goes: the resolved base URL and key, and what pure code may not make itself."""
+
+    url: str  # scheme://host[:port][/prefix], without the version segment
+    key: str | None = None
+    now: float = 0.0  # seconds since the epoch
+    new_id: Callable[[], str] = str
+    options: Mapping[str, str] = field(default_factory=dict)  # api-version, deployment map, resource …
+    memory: MutableMapping[str, Any] = field(default_factory=dict)  # bounded; e.g. thought signatures over turns
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request for upstream: path and query under the target's URL, headers to set, body bytes."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    ignored: tuple[str, ...] = ()  # fields of the client's body that the provider has no place for
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """What a request is in its provider's own terms."""
+
+    operation: str  # gen_ai.operation.name: chat, text_completion, embeddings, image_generation …
+    model: str | None = None
+    is_stream: bool = False
+    span_type: str = "llm"
+
+
+class StreamTranslator(Protocol):
+    """A machine for one streamed call: native events in, OpenAI chunks out, and the answer assembled."""
+
+    def feed(self, event: Event) -> list[JSON]:
+        """Take one event, return the OpenAI chunks it becomes (often none or one). Never raises on foreign input."""
+
+    def finish(self) -> list[JSON]:
+        """End the stream, legal in every state, and return the chunks still owed."""
+
+    @property
+    def result(self) -> Completion:
+        """The answer as far as it has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How one operation is translated. None = the bytes go through unchanged."""
+
+    request: Callable[[JSON, Target], Outgoing] | None
+    response: Callable[[JSON, JSON], JSON] | None  # native body, original request → OpenAI body
+    stream: Callable[[JSON], StreamTranslator]  # original request → a new machine
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider. Vendors that speak OpenAI are `dataclasses.replace(OPENAI, name=…, root=…)`."""
+
+    name: str
+    title: str
+    root: str  # URL before the version segment: https://api.groq.com/openai
+    version: str  # the segment our /v1 stands for: "/v1", "" (Perplexity), "/v4" (Z.ai)
+    key_env: tuple[str, ...]
+    authorize: Callable[[str], tuple[tuple[str, str], ...]]  # key → headers
+    native: Callable[[str, str, JSON], Native]  # method, upstream path, parsed body (or {}) → what is asked
+    answer: Callable[[str, JSON, JSON], Completion]  # operation, request, whole native body → the answer
+    stream: Callable[[str, JSON], StreamTranslator]  # operation, request → observer of a native stream
+    usage: Callable[[JSON, JSON], Usage | None]  # native body, request → usage; None when there is none
+    error: Callable[[int, JSON | str], str]  # native error body → one sentence for the span
+    credentials: frozenset[str] = frozenset({"authorization"})  # request headers that carry the client's key
+    operations: Mapping[str, Operation] = field(default_factory=dict)  # empty: everything goes through unchanged
+    framing: Framing = "sse"
+    inject_usage: bool = False
+    is_local: bool = False  # loopback by default, cost 0
+    has_proxy_route: bool = True  # False: passthrough only
+    price_prefixes: tuple[str, ...] = ("",)
+    price_families: tuple[str, ...] = ()  # litellm_provider values a price row may have
+
+    @property
+    def base_url(self) -> str:
+        """The URL our /v1 stands for."""
+        return self.root + self.version

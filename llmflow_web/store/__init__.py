@@ -1,0 +1,1 @@
+"""The SQLite rim: the only room that imports sqlite3."""
