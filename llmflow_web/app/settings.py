@@ -1,0 +1,197 @@
+"""The one table of settings: each field of `Config` is a flag, an environment variable, a file key and a row of docs.
+
+Add a field here and everything else follows; nothing reads a setting in any other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from llmflow_web.app import kinds
+from llmflow_web.app.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSetting:
+    """An upstream the user named: where its calls go and how it differs from its dialect's row."""
+
+    name: str
+    url: str
+    origin: str  # where it was set, for messages
+    dialect: str | None = None  # a PROVIDERS row; None = the row of the same name, else openai
+    key_env: str | None = None
+    free: bool | None = None  # None = as the rules say
+    inject_usage: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting and all the places it can be set in."""
+
+    name: str  # the field of Config and the key in the file: proxy_port
+    kind: Kind
+    default: Any
+    help: str
+    group: str
+    contract: tuple[str, ...]  # environment names beside LLMFLOW_*
+    secret: bool
+    shown_default: str | None
+
+    @property
+    def flag(self) -> str:
+        """The flag as typed: --proxy-port, or --no-env-keys for what is on by default."""
+        return ("--no-" if self.kind.is_switch and self.default else "--") + self.name.replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        """Our own environment name: LLMFLOW_PROXY_PORT."""
+        return "LLMFLOW_" + self.name.upper()
+
+    @property
+    def negative_env(self) -> str | None:
+        """The name that turns off what is on by default: LLMFLOW_NO_ENV_KEYS=1."""
+        return "LLMFLOW_NO_" + self.name.upper() if self.kind.is_switch and self.default else None
+
+    @property
+    def default_text(self) -> str:
+        """The default as docs and --help show it."""
+        return self.shown_default or self.kind.show(self.default)
+
+
+def _setting(
+    default: Any,
+    kind: Kind,
+    group: str,
+    text: str,
+    *contract: str,
+    secret: bool = False,
+    shown_default: str | None = None,
+) -> Any:
+    row = {"kind": kind, "group": group, "help": text, "contract": contract}
+    more = {"secret": secret, "shown_default": shown_default}
+    return field(default=default, metadata=row | more)
+
+
+ACCESS = "Ports and access"
+DATA = "Data"
+UPSTREAMS = "Upstreams and keys"
+RECORDING = "Recording"
+RETENTION = "Retention"
+PRICES = "Prices"
+LIMITS = "Limits and timeouts"
+CONSOLE = "Console"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting, resolved. Sizes are bytes, times are seconds, None = off or not set."""
+
+    proxy_port: int = _setting(8080, kinds.PORT, ACCESS, "Port of the proxy: what base URLs point at.", "PROXY_PORT")
+    dashboard_port: int = _setting(
+        3000, kinds.PORT, ACCESS, "Port of the dashboard, its API and OTLP.", "DASHBOARD_PORT"
+    )
+    host: str | None = _setting(
+        None,
+        kinds.WORD,
+        ACCESS,
+        "Address to listen on. Anything beyond this machine needs a token.",
+        shown_default="127.0.0.1 and ::1",
+    )
+    token: str | None = _setting(
+        None,
+        kinds.TOKEN,
+        ACCESS,
+        "Ask every caller of proxy, API and dashboard for this token.",
+        secret=True,
+    )
+    allow_host: tuple[str, ...] = _setting(
+        (), kinds.WORDS, ACCESS, "Another host name this server answers to. Can be given several times."
+    )
+    allow_origin: tuple[str, ...] = _setting(
+        (), kinds.WORDS, ACCESS, "A web origin whose pages may call the API. Can be given several times."
+    )
+
+    data_dir: Path = _setting(  # noqa: RUF009 - a frozen field
+        Path("~/.llmflow"), kinds.PATH, DATA, "Where the database, price cache and llmflow.toml live.", "DATA_DIR"
+    )
+    db_path: Path | None = _setting(  # noqa: RUF009 - a frozen field
+        None, kinds.PATH, DATA, "The database file.", "DB_PATH", shown_default="llmflow.db in the data directory"
+    )
+
+    inject_usage: bool = _setting(
+        True, kinds.SWITCH, UPSTREAMS, "Ask for token counts on streamed calls that do not ask themselves."
+    )
+    env_keys: bool = _setting(
+        True, kinds.SWITCH, UPSTREAMS, "Use OPENAI_API_KEY and its like for local calls that carry no key."
+    )
+
+    record: str = _setting(
+        "on", kinds.choice("on", "meta"), RECORDING, "What is stored of a call: all of it, or everything but bodies."
+    )
+    max_stored_body: int = _setting(
+        8 * kinds.MIB, kinds.SIZE, RECORDING, "Bytes kept of one request or response body; more is cut and marked."
+    )
+    max_capture_memory: int = _setting(
+        64 * kinds.MIB, kinds.SIZE, RECORDING, "Memory for the bodies of all running calls together."
+    )
+    queue_rows: int = _setting(2000, kinds.COUNT, RECORDING, "Calls that may wait for the database.")
+    queue_bytes: int = _setting(32 * kinds.MIB, kinds.SIZE, RECORDING, "Memory those waiting calls may hold.")
+
+    max_traces: int = _setting(100_000, kinds.COUNT, RETENTION, "Spans kept; the oldest traces go first.", "MAX_TRACES")
+    max_logs: int = _setting(100_000, kinds.COUNT, RETENTION, "Log records kept.", "MAX_LOGS")
+    max_metrics: int = _setting(1_000_000, kinds.COUNT, RETENTION, "Metric points kept.", "MAX_METRICS")
+    max_age: float | None = _setting(None, kinds.SECONDS_OR_OFF, RETENTION, "Traces older than this are deleted.")
+    max_size: int | None = _setting(
+        2 * kinds.GIB, kinds.SIZE_OR_OFF, RETENTION, "Size of the database file; the oldest traces go first."
+    )
+
+    pricing_url: str = _setting(
+        "https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_and_context_window.json",
+        kinds.URL,
+        PRICES,
+        "Where newer prices come from.",
+        "PRICING_URL",
+    )
+    pricing_refresh: bool = _setting(
+        True, kinds.SWITCH, PRICES, "Fetch newer prices in the background. Off: the built-in table is used."
+    )
+    pricing_ttl: float = _setting(24 * kinds.HOUR_S, kinds.SECONDS, PRICES, "Age at which fetched prices are renewed.")
+
+    connect_timeout: float = _setting(10.0, kinds.SECONDS, LIMITS, "Time to reach an upstream.")
+    upstream_idle_timeout: float | None = _setting(
+        None, kinds.SECONDS_OR_OFF, LIMITS, "Silence after which an upstream counts as dead."
+    )
+    head_timeout: float = _setting(30.0, kinds.SECONDS, LIMITS, "Time a client has to send a request's head.")
+    body_timeout: float = _setting(60.0, kinds.SECONDS, LIMITS, "Silence allowed inside a request's body.")
+    idle_timeout: float = _setting(75.0, kinds.SECONDS, LIMITS, "Time an unused client connection stays open.")
+    max_head: int = _setting(64 * kinds.KIB, kinds.SIZE, LIMITS, "Bytes of a request's head.")
+    max_connections: int = _setting(4000, kinds.COUNT, LIMITS, "Client connections open at once, per port.")
+    stop_grace: float = _setting(10.0, kinds.SECONDS, LIMITS, "Time running calls have to end when LLMFlow stops.")
+
+    log_format: str = _setting(
+        "text", kinds.choice("text", "json"), CONSOLE, "Console lines for people, or one JSON object a line."
+    )
+    verbose: bool = _setting(
+        False, kinds.SWITCH, CONSOLE, "Say more: settings, paths and spans sent by SDKs.", "VERBOSE"
+    )
+    quiet: bool = _setting(False, kinds.SWITCH, CONSOLE, "Print no line per call.")
+    no_color: bool = _setting(False, kinds.SWITCH, CONSOLE, "No colours, also on a terminal.", "NO_COLOR")
+
+    upstreams: Mapping[str, UpstreamSetting] = field(default_factory=dict)
+    file: Path | None = None  # the configuration file that was read
+    origins: Mapping[str, str] = field(default_factory=dict)  # setting name → where it was set
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self.db_path or self.data_dir / "llmflow.db"
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    Setting(name=row.name, default=row.default, **row.metadata) for row in fields(Config) if row.metadata
+)
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
