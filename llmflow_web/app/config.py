@@ -81,9 +81,9 @@ def _from_flags(flags: Mapping[str, Sequence[str]]) -> dict[str, Given]:
 def _from_env(env: Mapping[str, str]) -> dict[str, Given]:
     found: dict[str, Given] = {}
     for setting in SETTINGS:
-        if setting.env in env:
+        if env.get(setting.env):
             found[setting.name] = _env_given(setting, setting.env, env[setting.env])
-        elif setting.negative_env and setting.negative_env in env:
+        elif setting.negative_env and env.get(setting.negative_env):
             # "no" of a switch: any true word turns it off.
             is_off = _value(setting, Given([env[setting.negative_env]], setting.negative_env))
             found[setting.name] = Given(["off" if is_off else "on"], setting.negative_env)
