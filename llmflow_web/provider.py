@@ -55,10 +55,20 @@ class Native:
     model: str | None = None
     is_stream: bool = False
     span_type: str = "llm"
+    name: str | None = None  # opens the span's name where the operation alone says too little: "responses"
 
 
 class StreamTranslator(Protocol):
-    """A machine for one streamed call: native events in, OpenAI chunks out, and the answer assembled."""
+    """A machine for one streamed call: native events in, OpenAI chunks out, and the answer assembled.
+
+    `count`: events that carried data, end markers left out. `first_content`: the index, among all events fed,
+    of the first one that brought content (text, reasoning, refusal, tool call, audio), for the time to first token.
+    `is_complete`: the dialect's terminal marker has come.
+    """
+
+    count: int
+    first_content: int | None
+    is_complete: bool
 
     def feed(self, event: Event) -> list[JSON]:
         """Take one event, return the OpenAI chunks it becomes (often none or one). Never raises on foreign input."""
