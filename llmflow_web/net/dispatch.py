@@ -35,8 +35,8 @@ MAX_ID_CHARACTERS = 128
 _OURS = frozenset({b"x-trace-id", b"x-parent-id"})
 _DROPPED = HOP_BY_HOP | _OURS | {b"host", b"content-length", b"expect"}
 _SPLICED_PATHS = ("/chat/completions", "/completions")
-_FORWARDED = (b"origin", b"forwarded", b"x-forwarded-for", b"via")
-_LOOPBACK_NAMES = (b"localhost", b"127.0.0.1", b"[::1]")
+_FORWARDED = frozenset({b"origin", b"forwarded", b"x-forwarded-for", b"via"})
+_LOOPBACK_NAMES = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 _STATUS_LOOP = 508  # RFC 5842: Loop Detected
 _HEX = frozenset("0123456789abcdef")
 
@@ -177,8 +177,7 @@ class Dispatcher:
         if not self._use_env_keys or upstream.key is None or not call.is_loopback:
             return None
         headers = call.head.headers
-        credentials = upstream.provider.credentials
-        if any(name.decode("latin-1") in credentials or name in _FORWARDED for name, _ in headers):
+        if any(name in upstream.credentials or name in _FORWARDED for name, _ in headers):
             return None
         host = (get(headers, b"host") or b"").lower()
         name = host if host.startswith(b"[") and host.endswith(b"]") else host.rpartition(b":")[0] or host

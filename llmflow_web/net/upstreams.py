@@ -32,6 +32,7 @@ class Upstream:
     inject_usage: bool = False
     is_free: bool = False  # cost 0: loopback, or the user said so
     is_loop: bool = False  # points at our own port: every call is refused
+    credentials: frozenset[bytes] = frozenset()  # request headers that carry the client's own key
 
     def proxy_path(self, path: str) -> str:
         """Return the upstream path for `path`, the client's path without our provider prefix."""
@@ -59,6 +60,7 @@ def upstream_from_provider(provider: Provider, *, key: str | None) -> Upstream:
         key=key if origin.startswith("https:") else None,
         inject_usage=provider.inject_usage,
         is_free=provider.is_local and is_loopback_origin(origin),
+        credentials=_credentials(provider),
     )
 
 
@@ -107,7 +109,7 @@ def named_upstream(
     """Make an upstream of the user's own, speaking `dialect`."""
     # A server of the user's own: no row of the price table is its price, unless the model matches by itself.
     row = replace(dialect, name=name, title=name, version="/v1", key_env=(), price_prefixes=("",), is_local=True)
-    blank = Upstream(row, name, "", b"", "", "/v1", "")
+    blank = Upstream(row, name, "", b"", "", "/v1", "", credentials=_credentials(row))
     return upstream_at(blank, url, key=key, is_free=is_free, inject_usage=inject_usage)
 
 
@@ -143,6 +145,10 @@ def without_loops(upstreams: Mapping[str, Upstream], own_ports: Iterable[int]) -
         name: replace(upstream, is_loop=is_loopback_origin(upstream.origin) and _port(upstream.origin) in ports)
         for name, upstream in upstreams.items()
     }
+
+
+def _credentials(provider: Provider) -> frozenset[bytes]:
+    return frozenset(name.encode("ascii") for name in provider.credentials)
 
 
 def _port(origin: str) -> int:

@@ -77,6 +77,10 @@ class ProxyRoutes:
     def _choose(self, call: ServerCall) -> tuple[Upstream, str] | None:
         """Return the upstream a request means and its path without our prefix; None when it has been refused."""
         path = call.path
+        head, _, rest = path[1:].partition("/")
+        upstream = self._upstreams.get(head.lower())
+        if upstream is not None:
+            path = "/" + rest
         named = call.header(b"x-llmflow-provider")
         if named is not None:
             name = named.decode("latin-1").strip().lower()
@@ -84,11 +88,8 @@ class ProxyRoutes:
             if upstream is None:
                 self._refuse_name(call, name, "the X-LLMFlow-Provider header")
                 return None
-            return upstream, path
-        head, _, rest = path[1:].partition("/")
-        upstream = self._upstreams.get(head.lower())
         if upstream is not None:
-            return upstream, "/" + rest
+            return upstream, path
         if head == "v1":
             return self._upstreams[DEFAULT_PROVIDER], path
         self._refuse_name(call, head, "the first part of the path")
