@@ -156,7 +156,7 @@ class Config:
         "PRICING_URL",
     )
     pricing_refresh: bool = _setting(
-        True, kinds.SWITCH, PRICES, "Fetch newer prices in the background. Off: the built-in table is used."
+        True, kinds.SWITCH, PRICES, "Fetch newer prices in the background; the built-in table is always there."
     )
     pricing_ttl: float = _setting(24 * kinds.HOUR_S, kinds.SECONDS, PRICES, "Age at which fetched prices are renewed.")
 

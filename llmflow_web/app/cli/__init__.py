@@ -1,1 +1,87 @@
-"""The command line."""
+"""The command line: which command is meant, its settings, and the exit code it ends with.
+
+0    it ended as it should (a stop by signal included)
+1    it could not start or finish: a port is taken, a file is refused, the demo was not recorded in full
+2    a flag, environment variable or file key is wrong
+130  a second interrupt ended it at once (143: a second SIGTERM)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from llmflow_web.app import config as configuration
+from llmflow_web.console import Console
+from llmflow_web.errors import ConfigError, LLMFlowError
+
+EXIT_FAILED = 1
+EXIT_WRONG_SETTING = 2
+
+COMMANDS = {
+    "serve": "start the proxy and the dashboard (what happens without a command)",
+    "demo": "the same with a built-in fake provider and a believable set of calls",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run LLMFlow and end the process with its exit code."""
+    raise SystemExit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    command, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("serve", argv)
+    try:
+        return _run_command(command, rest)
+    except ConfigError as error:
+        print(f"llmflow: {error.message}", file=sys.stderr)
+        return EXIT_WRONG_SETTING
+    except LLMFlowError as error:
+        print(f"llmflow: {error.message}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run_command(command: str, argv: Sequence[str]) -> int:
+    if argv:
+        # argparse costs a tenth of the start; without arguments nothing has to be parsed.
+        from llmflow_web.app.cli.parser import parse
+
+        options = parse(command, argv)
+        return _start(command, options.flags, options.config_file, options.extra)
+    return _start(command, {}, None, {})
+
+
+def _start(command: str, flags: Mapping[str, list[str]], config_file: str | None, extra: Mapping[str, bool]) -> int:
+    if command == "demo":
+        from llmflow_web.app.demo import run_demo
+
+        return run_demo(
+            flags,
+            os.environ,
+            config_file=config_file,
+            is_once=extra.get("once", False),
+            is_opened=extra.get("open", False),
+        )
+    config = configuration.load(flags, os.environ, config_file=config_file)
+    from llmflow_web.app.serve import run_server
+
+    return run_server(config, console_for(config))
+
+
+def console_for(config: configuration.Config) -> Console:
+    """Make the console a configuration asks for; colours only on a terminal that knows them."""
+    stream = sys.stdout
+    is_terminal = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+    return Console(
+        stream or Path(os.devnull).open("w", encoding="utf-8"),  # pythonw has no stdout
+        is_json=config.log_format == "json",
+        is_quiet=config.quiet,
+        is_verbose=config.verbose,
+        has_color=is_terminal and not config.no_color,
+    )

@@ -1,0 +1,174 @@
+"""Running the house: until a signal in the foreground, or in a thread of a program of one's own.
+
+The first SIGINT or SIGTERM ends it gracefully: no new calls, running ones get `stop_grace`, the store is flushed.
+The second ends the process at once; what was committed stays, the rest is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Self
+
+from llmflow_web.app.build import House
+from llmflow_web.app.config import Config
+from llmflow_web.console import Console
+from llmflow_web.errors import LLMFlowError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+START_TIMEOUT_S = 30.0
+
+
+def run_server(
+    config: Config,
+    console: Console,
+    *,
+    started: Callable[[House], None] | None = None,
+) -> int:
+    """Serve until a signal comes; return the exit code.
+
+    started: called on the loop once both ports listen.
+    """
+    try:
+        return asyncio.run(_serve(config, console, started))
+    except LLMFlowError as error:
+        console.error(error.message)
+        return 1
+    finally:
+        console.close()
+
+
+async def _serve(config: Config, console: Console, started: Callable[[House], None] | None) -> int:
+    stopping = asyncio.Event()
+    restore = _catch_signals(asyncio.get_running_loop(), stopping)
+    try:
+        for warning in config.warnings:
+            console.warning(warning)
+        house = House(config, console)
+        await house.start()
+        try:
+            console.started(house.dashboard_url, house.proxy_url)
+            _describe(config, house, console)
+            if started is not None:
+                started(house)
+            await stopping.wait()
+            console.detail("stopping: running calls may finish")
+        finally:
+            await house.stop(config.stop_grace)
+    finally:
+        restore()
+    return 0
+
+
+def _catch_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> Callable[[], None]:
+    """Turn the first signal into `stopping` and the second into an end at once. Returns how to undo it."""
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        # Plain handlers run between two bytecodes of the main thread; the loop is told the thread-safe way, which
+        # also wakes it up on Windows, where loop.add_signal_handler does not exist.
+        loop.call_soon_threadsafe(stopping.set)
+
+    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def _describe(config: Config, house: House, console: Console) -> None:
+    if not console.is_verbose:
+        return
+    console.detail(f"database: {config.database}")
+    if config.file is not None:
+        console.detail(f"settings file: {config.file}")
+    for name, origin in config.origins.items():
+        console.detail(f"{name} is set by {origin}")
+    for upstream in config.upstreams.values():
+        console.detail(f"upstream {upstream.name}: {upstream.url} (set by {upstream.origin})")
+    console.detail(f"Python {sys.version.split()[0]}, process {os.getpid()}, providers: {', '.join(house.upstreams)}")
+
+
+class Server:
+    """A whole LLMFlow in a thread: for tests, notebooks and the demo."""
+
+    def __init__(self, config: Config, console: Console) -> None:
+        self._config = config
+        self._console = console
+        self._thread = threading.Thread(target=self._run, name="llmflow", daemon=True)
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._error: BaseException | None = None
+        self._house: House | None = None
+
+    def __repr__(self) -> str:
+        state = "listening" if self._house is not None and self._thread.is_alive() else "stopped"
+        return f"<Server {state}>"
+
+    @property
+    def house(self) -> House:
+        """The running house."""
+        if self._house is None:
+            raise RuntimeError("the server has not been started")
+        return self._house
+
+    @property
+    def proxy_url(self) -> str:
+        """http://localhost:PORT of the proxy."""
+        return self.house.proxy_url
+
+    @property
+    def dashboard_url(self) -> str:
+        """http://localhost:PORT of the dashboard."""
+        return self.house.dashboard_url
+
+    def start(self) -> None:
+        """Start and wait until both ports listen. Raises what kept it from starting."""
+        self._thread.start()
+        self._ready.wait(START_TIMEOUT_S)
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def stop(self) -> None:
+        """Stop and wait for the end: running calls get `stop_grace`, the store is flushed."""
+        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        self._console.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits in start()
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        house = House(self._config, self._console)
+        await house.start()
+        self._house = house
+        self._ready.set()
+        try:
+            await self._stopping.wait()
+        finally:
+            await house.stop(self._config.stop_grace)
