@@ -1,0 +1,5 @@
+from typing import NoReturn
+
+__all__ = ["main"]
+
+def main() -> NoReturn: ...
