@@ -1,0 +1,45 @@
+// @ts-check
+/** What became of a call: one word and one icon for each outcome, so that colour is never the only sign. Pure. */
+
+const WORDS = /** @type {Record<number, string>} */ ({
+  400: "Bad request", 401: "No key", 402: "Unpaid", 403: "Forbidden", 404: "Not found", 408: "Timed out", 413: "Too large",
+  422: "Invalid", 429: "Rate limit", 499: "Client left", 500: "Error", 502: "Cut off", 503: "Overloaded", 504: "Timed out",
+  529: "Overloaded",
+});
+
+/**
+ * @param {{status?: number|null, error?: string|null, error_count?: number|null, running?: boolean, ending?: string|null}} row
+ * @returns {{kind: "ok"|"error"|"warn"|"running", icon: string, word: string, label: string}}
+ */
+export function outcome(row) {
+  if (row.running) return { kind: "running", icon: "running", word: "Running", label: "running" };
+  const status = row.status ?? null;
+  if (status != null && status >= 400) {
+    const word = WORDS[status] ?? (status >= 500 ? "Error" : "Refused");
+    return { kind: "error", icon: "error", word: `${status}`, label: `error ${status}, ${word}` };
+  }
+  if (row.error_count) {
+    return { kind: "warn", icon: "warn", word: `${row.error_count} err`, label: `answered, ${row.error_count} failed inside` };
+  }
+  return { kind: "ok", icon: "ok", word: "OK", label: status == null ? "ok" : `ok ${status}` };
+}
+
+/** A sentence for a status code of 400 and above. @param {number|null|undefined} status */
+export function statusWord(status) {
+  return status == null ? "" : (WORDS[status] ?? (status >= 400 ? "Error" : "OK"));
+}
+
+/** Title of a row: its name, else what was called. @param {any} row */
+export function title(row) {
+  return row.span_name || row.operation || row.request_path || row.model || row.span_type || "call";
+}
+
+const KINDS = /** @type {Record<string, string>} */ ({
+  llm: "llm", tool: "tool", retrieval: "retrieval", rerank: "retrieval", agent: "agent", chain: "chain", trace: "chain",
+  prompt: "chain", embedding: "embedding", guardrail: "guardrail", evaluator: "guardrail",
+});
+
+/** The palette and icon a span type shares. @param {string|null|undefined} type */
+export function kindOf(type) {
+  return KINDS[type ?? ""] ?? "other";
+}
