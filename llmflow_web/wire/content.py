@@ -18,7 +18,7 @@ _STEP = 1024
 
 def _brotli() -> Any:
     try:
-        import brotli  # noqa: PLC0415  (optional, and 1 MB to load: only when a body needs it)
+        import brotli  # optional, and 1 MB to load: only when a body needs it
     except ImportError:
         return None
     return brotli
@@ -27,7 +27,7 @@ def _brotli() -> Any:
 @lru_cache(maxsize=1)
 def has_brotli() -> bool:
     """Say whether br can be undone here."""
-    from importlib.util import find_spec  # noqa: PLC0415  (only asked once)
+    from importlib.util import find_spec
 
     return find_spec("brotli") is not None
 
@@ -69,8 +69,11 @@ def _window_bits(head: bytes) -> int:
 class _Br:
     def __init__(self) -> None:
         self._machine = _brotli().Decompressor()
+        self._is_bounded = hasattr(self._machine, "can_accept_more_data")  # brotli ≥ 1.2
 
     def feed(self, data: bytes, room: int) -> bytes:
+        if self._is_bounded:
+            return bytes(self._machine.process(data, output_buffer_limit=room))
         parts: list[bytes] = []
         size = 0
         for at in range(0, len(data), _STEP):

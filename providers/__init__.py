@@ -1,0 +1,53 @@
+"""The adapters, one explicit table: order is the order in which they are listed to users."""
+
+from __future__ import annotations
+
+from llmflow_web.provider import Provider
+
+from .compatible import (
+    CEREBRAS,
+    DEEPINFRA,
+    DEEPSEEK,
+    FIREWORKS,
+    GROQ,
+    HUGGINGFACE,
+    LLAMACPP,
+    LMSTUDIO,
+    MINIMAX,
+    MISTRAL,
+    MOONSHOT,
+    NVIDIA,
+    OLLAMA,
+    OPENROUTER,
+    PERPLEXITY,
+    SAMBANOVA,
+    TOGETHER,
+    VLLM,
+    XAI,
+    ZAI,
+)
+from .openai import OPENAI
+
+PROVIDERS: tuple[Provider, ...] = (
+    OPENAI,
+    OLLAMA,
+    GROQ,
+    MISTRAL,
+    TOGETHER,
+    PERPLEXITY,
+    OPENROUTER,
+    DEEPSEEK,
+    XAI,
+    FIREWORKS,
+    CEREBRAS,
+    NVIDIA,
+    HUGGINGFACE,
+    MOONSHOT,
+    ZAI,
+    MINIMAX,
+    DEEPINFRA,
+    SAMBANOVA,
+    LMSTUDIO,
+    VLLM,
+    LLAMACPP,
+)
