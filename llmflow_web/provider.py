@@ -63,12 +63,14 @@ class StreamTranslator(Protocol):
 
     `count`: events that carried data, end markers left out. `first_content`: the index, among all events fed,
     of the first one that brought content (text, reasoning, refusal, tool call, audio), for the time to first token.
-    `is_complete`: the dialect's terminal marker has come.
     """
 
     count: int
     first_content: int | None
-    is_complete: bool
+
+    @property
+    def is_complete(self) -> bool:
+        """Say whether the dialect's terminal marker has come."""
 
     def feed(self, event: Event) -> list[JSON]:
         """Take one event, return the OpenAI chunks it becomes (often none or one). Never raises on foreign input."""
