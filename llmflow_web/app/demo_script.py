@@ -21,18 +21,24 @@ _CONCIERGE = (
 _TURNS = (
     (
         "My train to Lisbon was cancelled this morning. What can I do?",
-        "I'm sorry about that. You have two options: the 14:05 via Porto, which still has seats, or a full refund to "
-        + "your card within three working days. Shall I rebook you on the 14:05?",
+        (
+            "I'm sorry about that. You have two options: the 14:05 via Porto, which still has seats, or a full refund to "
+            "your card within three working days. Shall I rebook you on the 14:05?"
+        ),
     ),
     (
         "Yes please, and will my hotel keep the room if I arrive after ten?",
-        "Done: you are on the 14:05, coach 7, seat 42. I have noted a late arrival with the hotel, so the room is kept "
-        + "until midnight. Would you like a taxi from the station?",
+        (
+            "Done: you are on the 14:05, coach 7, seat 42. I have noted a late arrival with the hotel, so the room is kept "
+            "until midnight. Would you like a taxi from the station?"
+        ),
     ),
     (
         "No, I'd rather walk. How far is it?",
-        "It is 900 metres, about twelve minutes: leave by the east exit and follow the river. I can send the route to "
-        + "your phone.",
+        (
+            "It is 900 metres, about twelve minutes: leave by the east exit and follow the river. I can send the route to "
+            "your phone."
+        ),
     ),
 )
 _BOOKING_TOOL: JSON = {
@@ -57,32 +63,42 @@ _COMPARISON = (
     (
         "openai",
         "gpt-4.1-mini",
-        "A cancelled connection never runs, so the carrier must rebook or refund you. "
-        + "A missed one ran without you; a free rebooking depends on whose fault the delay was.",
+        (
+            "A cancelled connection never runs, so the carrier must rebook or refund you. "
+            "A missed one ran without you; a free rebooking depends on whose fault the delay was."
+        ),
     ),
     (
         "groq",
         "openai/gpt-oss-120b",
-        "Cancelled means the train will not run and you choose a refund or a new journey. "
-        + "Missed means it left before you arrived; on a through ticket you may take the next one.",
+        (
+            "Cancelled means the train will not run and you choose a refund or a new journey. "
+            "Missed means it left before you arrived; on a through ticket you may take the next one."
+        ),
     ),
     (
         "mistral",
         "mistral-small-latest",
-        "If it is cancelled, the operator owes you a new route or your money. "
-        + "If you missed it, you are owed a new route only when the operator's delay was the reason.",
+        (
+            "If it is cancelled, the operator owes you a new route or your money. "
+            "If you missed it, you are owed a new route only when the operator's delay was the reason."
+        ),
     ),
     (
         "deepseek",
         "deepseek-v4-flash",
-        "A cancelled connection does not depart at all. "
-        + "A missed one departs on time while you are late, and your rights follow from the cause.",
+        (
+            "A cancelled connection does not depart at all. "
+            "A missed one departs on time while you are late, and your rights follow from the cause."
+        ),
     ),
     (
         "xai",
         "grok-4.5",
-        "Cancelled: it is not going, take the refund or the next one. "
-        + "Missed: it went, you did not, so check who made you late.",
+        (
+            "Cancelled: it is not going, take the refund or the next one. "
+            "Missed: it went, you did not, so check who made you late."
+        ),
     ),
 )
 
@@ -107,7 +123,7 @@ def support_session(desk: Desk) -> None:
 
 def tool_loop(desk: Desk) -> None:
     """A question that needs a tool: call, result, answer, in one trace."""
-    question = {"role": "user", "content": "When does booking HT-20931 leave, and from which platform?"}
+    question: JSON = {"role": "user", "content": "When does booking HT-20931 leave, and from which platform?"}
     tools = [_BOOKING_TOOL]
     with desk.span("chain", "answer booking question", given=question["content"]) as chain:
         calls = (("call_8Kd2", "find_booking", {"reference": "HT-20931"}),)
@@ -148,7 +164,7 @@ def weekend_agent(desk: Desk) -> None:
             _tool(desk, check, "weather", {"city": "Lisbon"}, {"saturday": "22 °C, sunny", "sunday": "19 °C, clouds"})
         text = (
             "Friday: tapas near the station, early night. Saturday: tram 28 at nine, Alfama on foot, the 11:10 ferry "
-            "to Cacilhas for lunch, sunset at Graça. Sunday: tile museum, courtyard café, train at four. About 540 euros."
+            "to Cacilhas for lunch, sunset at Graça. Sunday: tile museum, courtyard café, train at four. 540 euros."
         )
         ask = f"Write the weekend as three short paragraphs. Guide: {' '.join(_GUIDE)}"
         request = _ask("mistral-large-latest", ask, stream=True)
