@@ -22,7 +22,7 @@ from llmflow_web.net.relay import Gather, Relay, Upload
 from llmflow_web.net.upstreams import Upstream
 from llmflow_web.wire.content import reduce_accept_encoding
 from llmflow_web.wire.head import FRAMING_CHUNKED, RequestHead
-from llmflow_web.wire.headers import HOP_BY_HOP, connection_options, get, value_of
+from llmflow_web.wire.headers import HOP_BY_HOP, get, tokens, value_of
 from llmflow_web.wire.jsonscan import splice_include_usage
 from llmflow_web.wire.sse import UsageChunkFilter
 
@@ -228,7 +228,7 @@ class _Departure:
             b"%b %b HTTP/1.1" % (request.method, target.encode("latin-1")),
             b"Host: " + self._upstream.host,
         ]
-        named = connection_options(request.headers)
+        named = tokens(request.headers, b"connection")
         is_reduced = exchange.source == "proxy"
         for name, line in request.headers:
             if name in _DROPPED or name in named or name.startswith(b"x-llmflow-"):
