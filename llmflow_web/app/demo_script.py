@@ -22,21 +22,21 @@ _TURNS = (
     (
         "My train to Lisbon was cancelled this morning. What can I do?",
         (
-            "I'm sorry about that. You have two options: the 14:05 via Porto, which still has seats, or a full refund to "
+            "I'm sorry. You have two options: the 14:05 via Porto, which still has seats, or a full refund to "
             "your card within three working days. Shall I rebook you on the 14:05?"
         ),
     ),
     (
         "Yes please, and will my hotel keep the room if I arrive after ten?",
         (
-            "Done: you are on the 14:05, coach 7, seat 42. I have noted a late arrival with the hotel, so the room is kept "
+            "Done: you are on the 14:05, coach 7, seat 42. The hotel knows you arrive late, so the room is kept "
             "until midnight. Would you like a taxi from the station?"
         ),
     ),
     (
         "No, I'd rather walk. How far is it?",
         (
-            "It is 900 metres, about twelve minutes: leave by the east exit and follow the river. I can send the route to "
+            "900 metres, about twelve minutes: leave by the east exit and follow the river. I can send the route to "
             "your phone."
         ),
     ),
