@@ -164,11 +164,11 @@ class Config:
     upstream_idle_timeout: float | None = _setting(
         None, kinds.SECONDS_OR_OFF, LIMITS, "Silence after which an upstream counts as dead."
     )
-    head_timeout: float = _setting(30.0, kinds.SECONDS, LIMITS, "Time a client has to send a request's head.")
-    body_timeout: float = _setting(60.0, kinds.SECONDS, LIMITS, "Silence allowed inside a request's body.")
+    head_timeout: float = _setting(20.0, kinds.SECONDS, LIMITS, "Time a client has to send a request's head.")
+    body_timeout: float = _setting(120.0, kinds.SECONDS, LIMITS, "Silence allowed inside a request's body.")
     idle_timeout: float = _setting(75.0, kinds.SECONDS, LIMITS, "Time an unused client connection stays open.")
     max_head: int = _setting(64 * kinds.KIB, kinds.SIZE, LIMITS, "Bytes of a request's head.")
-    max_connections: int = _setting(4000, kinds.COUNT, LIMITS, "Client connections open at once, per port.")
+    max_connections: int = _setting(4096, kinds.COUNT, LIMITS, "Client connections open at once, per port.")
     stop_grace: float = _setting(10.0, kinds.SECONDS, LIMITS, "Time running calls have to end when LLMFlow stops.")
 
     log_format: str = _setting(
