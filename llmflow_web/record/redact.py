@@ -133,7 +133,7 @@ _PROBE = re.compile(
     rb"|_(?i:(?<=sk_)|(?<=hf_)|(?<=r8_)|(?<=gh[opsu]_)|(?<=hub_)|(?<=api_)|(?<=(?:access|client|secret)_)"
     rb"|(?<=refresh_)|(?<=id_)(?=token)|(?<=private_)|(?<=helicone_))"
     rb"|=(?i:(?<=key=)|(?<=token=)|(?<=sig=)|(?<=signature=)|(?<=secret=)|(?<=password=)|(?<=auth=))"
-    rb"|@|J(?<=eyJ)|I(?<=AKI|ASI)|z(?<=AIz)|2(?<=ya2)|K(?<=(?i:apik))|[zZ](?<=(?i:horiz))"
+    rb"|@|J(?<=eyJ)|I(?<=AKI|ASI)|z(?<=AIz)|2(?<=ya2)|K(?<=(?i:apik))|z(?<=horiz)|Z(?<=HORIZ)"
 )
 _MORE_NEEDLES = (b"earer", b"EARER", b"ookie", b"OOKIE", b"apikey")
 
