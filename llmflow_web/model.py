@@ -47,6 +47,7 @@ class Usage:
     images: int | None = None
     image_size: str | None = None  # "1024x1024"
     image_quality: str | None = None
+    queries: int | None = None  # rerank and search calls, where they are billed by the query
     web_searches: int = 0
     search_context_size: str | None = None  # low | medium | high
     service_tier: str | None = None
@@ -65,6 +66,7 @@ class Usage:
             and self.seconds is None
             and self.characters is None
             and self.images is None
+            and self.queries is None
             and self.reported_cost is None
         )
 
