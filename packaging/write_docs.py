@@ -29,8 +29,8 @@ allowed. `--verbose` shows where each setting comes from.
 
 Sizes take `B`, `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB`); times take `ms`, `s`, `m`, `h`, `d`; plain numbers are bytes
 and seconds. In the file, sizes and times with a unit are strings: `max_age = "30d"`. What is on by default has a
-`--no-` flag and a `LLMFLOW_NO_` variable (`LLMFLOW_NO_ENV_KEYS=1`); in the file it is `env_keys = false`. An environment
-variable that is empty counts as not set; lists are separated by commas there.
+`--no-` flag and a `LLMFLOW_NO_` variable (`LLMFLOW_NO_ENV_KEYS=1`); in the file it is `env_keys = false`. An
+environment variable that is empty counts as not set; lists are separated by commas there.
 """
 
 UPSTREAMS = """\

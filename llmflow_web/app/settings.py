@@ -148,17 +148,17 @@ class Config:
         2 * kinds.GIB, kinds.SIZE_OR_OFF, RETENTION, "Size of the database file; the oldest traces go first."
     )
 
-    pricing_url: str = _setting(
+    price_url: str = _setting(
         "https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_and_context_window.json",
         kinds.URL,
         PRICES,
         "Where newer prices come from.",
         "PRICING_URL",
     )
-    pricing_refresh: bool = _setting(
+    price_refresh: bool = _setting(
         True, kinds.SWITCH, PRICES, "Fetch newer prices in the background; the built-in table is always there."
     )
-    pricing_ttl: float = _setting(24 * kinds.HOUR_S, kinds.SECONDS, PRICES, "Age at which fetched prices are renewed.")
+    price_ttl: float = _setting(24 * kinds.HOUR_S, kinds.SECONDS, PRICES, "Age at which fetched prices are renewed.")
 
     connect_timeout: float = _setting(10.0, kinds.SECONDS, LIMITS, "Time to reach an upstream.")
     upstream_idle_timeout: float | None = _setting(

@@ -69,7 +69,7 @@ def test_precedence(home: Path) -> None:
         ("MAX_LOGS", "5", "max_logs", 5),
         ("MAX_METRICS", "6", "max_metrics", 6),
         ("VERBOSE", "1", "verbose", True),
-        ("PRICING_URL", "https://prices.example/x.json", "pricing_url", "https://prices.example/x.json"),
+        ("PRICING_URL", "https://prices.example/x.json", "price_url", "https://prices.example/x.json"),
         ("NO_COLOR", "anything", "no_color", True),
     ],
 )
@@ -141,7 +141,7 @@ def test_units(name: str, text: str, value: object) -> None:
         ("connect_timeout", "0"),
         ("max_size", "2 GB!"),
         ("log_format", "xml"),
-        ("pricing_url", "ftp://x"),
+        ("price_url", "ftp://x"),
         ("host", "a\nb"),
         ("verbose", "maybe"),
     ],
