@@ -1,0 +1,494 @@
+"""Exchange → Row: what a finished call becomes. Runs in the writer thread, once per call.
+
+`RowMaker` is the `to_rows` of the store. Nothing of what strangers send may raise here: in the worst case a row holds
+what is known and says what was dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from llmflow_web.model import (
+    JSON,
+    PART_ANSWER,
+    PART_ARRIVALS,
+    PART_ATTRIBUTES,
+    PART_HEADERS,
+    PART_REQUEST,
+    PART_RESPONSE,
+    STATUS_CLIENT_CLOSED,
+    STATUS_TIMED_OUT,
+    STATUS_UPSTREAM_CLOSED,
+    Body,
+    Completion,
+    Cost,
+    Exchange,
+    Header,
+    Row,
+    Span,
+    Usage,
+)
+from llmflow_web.provider import Event, Native, Provider, StreamTranslator
+from llmflow_web.record.labels import Labels, labels_from, tool_of, tool_of_service
+from llmflow_web.record.observed import (
+    Seen,
+    arrival_of,
+    decoded_arrivals,
+    form_fields,
+    parsed_object,
+    relative_arrivals,
+    request_seen,
+    response_seen,
+)
+from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
+from llmflow_web.record.redact import redact_bytes, redact_headers, redact_text
+from llmflow_web.wire.arrivals import encode_arrivals
+from llmflow_web.wire.sse import SSEDecoder
+
+MAX_STORED_BODY_BYTES = 8 * 1024 * 1024
+"""The longest part of a call that is stored; the rest is cut and marked."""
+
+_ENDINGS = {
+    "client_closed": (STATUS_CLIENT_CLOSED, "the client went before the answer was complete"),
+    "upstream_closed": (STATUS_UPSTREAM_CLOSED, "the provider broke the answer off"),
+    "timed_out": (STATUS_TIMED_OUT, "the provider sent nothing for too long"),
+}
+_TEXT_OPERATIONS = frozenset({"chat", "text_completion"})
+_FREE_OPERATIONS = frozenset({"moderation"})
+_QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+_BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
+_INJECTED = "stream_options.include_usage was asked for by LLMFlow"
+
+
+class Prices(Protocol):
+    """What bills usage: record.pricing.PriceBook."""
+
+    def price(
+        self, provider: Provider | str | None, models: Sequence[str], usage: Usage, *, free: bool = False
+    ) -> Cost:
+        """Return what `usage` costs."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Everything worked out about one exchange on the way to its row."""
+
+    native: Native
+    request: JSON
+    response: Seen
+    request_seen: Seen
+    is_sse: bool = False
+    completion: Completion | None = None
+    usage: Usage | None = None
+    answer: JSON | None = None  # the parsed body of an answer that was no stream
+    error: str | None = None
+    ttft_ms: float | None = None
+    chunk_count: int | None = None
+    arrivals: list[tuple[int, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+
+class RowMaker:
+    """Makes rows of what comes down the recorder's queue: exchanges, and rows of SDK spans."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        prices: Prices,
+        *,
+        max_body_bytes: int = MAX_STORED_BODY_BYTES,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """Read calls by `providers` (by name, the user's own upstreams included; others read as OpenAI's dialect).
+
+        secrets: values to mask wherever they turn up, such as LLMFlow's own token.
+        """
+        self._providers = dict(providers)
+        self._prices = prices
+        self._max_body_bytes = max_body_bytes
+        self._secrets = tuple(secret.encode() for secret in secrets if secret)
+
+    def __call__(self, item: object) -> list[Row]:
+        """Return the rows of one item of the queue."""
+        if isinstance(item, Exchange):
+            if item.record == "off":
+                return []
+            try:
+                return [self._row(item)]
+            except Exception as error:  # noqa: BLE001  (strangers' bytes: a call is never lost to its contents)
+                return [_bare_row(item, error)]
+        if isinstance(item, Row):
+            return [self._foreign_row(item)]
+        if isinstance(item, (list, tuple)):
+            return [self._foreign_row(row) for row in item if isinstance(row, Row)]
+        return []
+
+    # ── a call ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _row(self, exchange: Exchange) -> Row:
+        headers = _values(exchange.request_headers)
+        provider = self._providers.get(exchange.provider) or self._providers["openai"]
+        reading = self._read(exchange, headers, provider)
+        labels = labels_from(headers, exchange.trace_id)
+        span = _span(exchange, reading, labels)
+        span.tool = tool_of(headers, exchange.source, exchange.provider)
+        self._set_usage(span, exchange, reading)
+        span.dropped += labels.dropped
+        is_whole = exchange.record == "on"
+        if is_whole:
+            span.preview_in = asked_preview(reading.request)
+            shown = answer_preview(reading.completion) or preview(span.error or "")
+            span.preview_out = redact_text(shown, self._secrets) if shown else None
+        return Row(span, self._bodies(exchange, reading, labels, is_whole=is_whole))
+
+    def _read(self, exchange: Exchange, headers: Mapping[bytes, bytes], provider: Provider) -> _Reading:
+        limit = self._max_body_bytes
+        content_encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+        seen = request_seen(exchange.request, content_encoding, limit)
+        content_type = headers.get(b"content-type", b"")
+        request: JSON = {}
+        if seen.data and not seen.is_raw:
+            if not content_type.startswith(b"multipart/"):
+                seen.data = self._redacted(seen.data, content_type)
+                request = parsed_object(seen.data) or {}
+            else:
+                request = form_fields(seen.data)
+        native = provider.native(exchange.method, exchange.upstream_path or exchange.path, request)
+        reading = _Reading(native, request, Seen(), seen)
+        self._read_answer(exchange, reading, provider)
+        return reading
+
+    def _redacted(self, data: bytes, content_type: bytes) -> bytes:
+        if content_type.startswith(_BINARY_TYPES):
+            return data
+        return redact_bytes(data, self._secrets)
+
+    def _read_answer(self, exchange: Exchange, reading: _Reading, provider: Provider) -> None:
+        headers = _values(exchange.response_headers)
+        content_encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+        content_type = headers.get(b"content-type", b"").lower()
+        seen = response_seen(exchange.response, content_encoding, self._max_body_bytes, is_chunked=exchange.is_chunked)
+        reading.response = seen
+        if seen.is_raw:
+            reading.dropped.append(f"response body: content-encoding {content_encoding!r} cannot be undone here")
+            return
+        # Offsets of events are those of the bytes as they came, so the stream is read before its secrets are masked.
+        wire = seen.data
+        reading.is_sse = content_type.startswith(b"text/event-stream") or (
+            reading.native.is_stream and wire.startswith((b"data:", b"event:"))
+        )
+        if reading.is_sse:
+            self._read_stream(exchange, reading, provider, content_encoding)
+        seen.data = self._redacted(wire, content_type)
+        if not reading.is_sse:
+            self._read_whole(exchange, reading, provider, content_type)
+
+    def _read_stream(self, exchange: Exchange, reading: _Reading, provider: Provider, content_encoding: str) -> None:
+        machine = provider.stream(reading.native.operation, reading.request)
+        decoder = SSEDecoder()
+        events: list[Event] = decoder.feed(reading.response.data)
+        ends = decoder.ends
+        events += decoder.finish()
+        ends += decoder.ends
+        for event in events:
+            machine.feed(event)
+        machine.finish()
+        completion = machine.result
+        reading.completion = completion
+        reading.chunk_count = machine.count
+        reading.usage = completion.usage
+        reading.error = completion.error
+        if exchange.response is not None and exchange.arrivals:
+            reading.arrivals = decoded_arrivals(
+                exchange.response,
+                exchange.arrivals,
+                content_encoding,
+                self._max_body_bytes,
+                is_chunked=exchange.is_chunked,
+            )
+            reading.ttft_ms = _ttft_ms(exchange, machine, ends, reading.arrivals)
+        if exchange.ending == "finished" and not machine.is_complete and not reading.response.is_cut and machine.count:
+            reading.notes.append("the stream ended without its end marker")
+
+    def _read_whole(self, exchange: Exchange, reading: _Reading, provider: Provider, content_type: bytes) -> None:
+        seen, status = reading.response, exchange.response_status
+        body = parsed_object(seen.data)
+        reading.answer = body
+        if status >= 400:
+            text = body if body is not None else seen.data[:4096].decode("utf-8", "replace")
+            reading.error = provider.error(status, text)
+            return
+        if reading.native.span_type == "custom":
+            return
+        operation, request = reading.native.operation, reading.request
+        if body is not None:
+            reading.completion = provider.answer(operation, request, body)
+            reading.usage = reading.completion.usage
+            reading.error = reading.completion.error
+            if reading.error is None and body.get("error"):
+                reading.error = provider.error(status, body)
+        elif status:
+            reading.usage = provider.usage({}, request)
+            if operation in ("transcription", "translation") and content_type.startswith(b"text/"):
+                reading.completion = Completion(text=seen.data.decode("utf-8", "replace"))
+        if seen.is_cut and body is None and seen.data[:1] == b"{":
+            reading.dropped.append("response body: too long to be read whole, so its usage is not known")
+
+    # ── tokens and money ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _set_usage(self, span: Span, exchange: Exchange, reading: _Reading) -> None:
+        usage = reading.usage
+        if reading.native.span_type == "custom":
+            span.estimated_cost = 0.0 if exchange.method in _QUIET_METHODS else None
+            return
+        if usage is None:
+            usage = _estimated(span, exchange, reading)
+        if usage is None:
+            has_failed = exchange.response_status >= 400 or not exchange.response_status
+            is_free = reading.native.operation in _FREE_OPERATIONS
+            if has_failed or is_free or exchange.price_free:
+                span.estimated_cost = 0.0
+            return
+        _set_tokens(span, usage)
+        models = [model for model in (span.model, span.request_model) if model]
+        provider = self._providers.get(exchange.provider)
+        cost = self._prices.price(provider, models, usage, free=exchange.price_free)
+        _set_cost(span, cost, usage)
+
+    # ── what is stored ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _bodies(self, exchange: Exchange, reading: _Reading, labels: Labels, *, is_whole: bool) -> list[Body]:
+        pairs = {
+            "request": redact_headers(exchange.request_headers, self._secrets),
+            "response": redact_headers(exchange.response_headers, self._secrets),
+        }
+        bodies = [_json_body(PART_HEADERS, pairs)]
+        if labels.metadata:
+            bodies.append(_json_body(PART_ATTRIBUTES, {"metadata": labels.metadata}, self._secrets))
+        if not is_whole:
+            return bodies
+        for part, seen in ((PART_REQUEST, reading.request_seen), (PART_RESPONSE, reading.response)):
+            if seen.size:
+                bodies.append(Body(part, seen.data, seen.size, seen.is_cut, seen.is_raw))
+        if reading.is_sse and reading.completion is not None and reading.completion.body is not None:
+            answer = _json_body(PART_ANSWER, reading.completion.body, self._secrets)
+            if answer.size <= self._max_body_bytes:
+                bodies.append(answer)
+        if reading.arrivals:
+            data = encode_arrivals(relative_arrivals(reading.arrivals, exchange.started_ns))
+            bodies.append(Body(PART_ARRIVALS, data, len(data)))
+        return bodies
+
+    # ── spans of others ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _foreign_row(self, row: Row) -> Row:
+        """Mask secrets in an SDK span and price it where it brings tokens but no cost."""
+        span = row.span
+        for name in ("error", "span_name", "preview_in", "preview_out"):
+            value = getattr(span, name)
+            if value:
+                setattr(span, name, redact_text(value, self._secrets))
+        if span.tool is None:
+            span.tool = tool_of_service(span.service_name)
+        has_tokens = span.prompt_tokens is not None or span.completion_tokens is not None
+        if span.estimated_cost is None and span.model and has_tokens:
+            usage = _usage_of(span)
+            models = [model for model in (span.model, span.request_model) if model]
+            provider = self._providers.get(span.provider or "")
+            _set_cost(span, self._prices.price(provider or span.provider, models, usage), usage)
+        bodies = [self._foreign_body(body) for body in row.bodies]
+        return Row(span, bodies)
+
+    def _foreign_body(self, body: Body) -> Body:
+        if body.is_raw:
+            return body
+        data = redact_bytes(body.data, self._secrets)
+        is_cut = body.is_cut or len(data) > self._max_body_bytes
+        return Body(body.part, data[: self._max_body_bytes], body.size, is_cut)
+
+
+# ── the pieces of a row ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _values(headers: Sequence[Header]) -> dict[bytes, bytes]:
+    return {name: line.partition(b":")[2].strip(b" \t") for name, line in headers}
+
+
+def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
+    native, completion = reading.native, reading.completion
+    status, error = _outcome(exchange, reading)
+    model = (completion.model if completion else None) or native.model
+    user = reading.request.get("user")
+    prompt = reading.request.get("prompt")
+    named = prompt if isinstance(prompt, dict) else {}  # a stored prompt of the Responses API
+    return Span(
+        trace_id=exchange.trace_id,
+        id=exchange.id,
+        parent_id=labels.parent_id,
+        source=exchange.source,
+        span_type=native.span_type,
+        span_name=_span_name(exchange, native, model),
+        start_ns=exchange.start_ns,
+        duration_ns=max(0, exchange.stopped_ns - exchange.started_ns),
+        ttft_ms=reading.ttft_ms,
+        provider=exchange.provider,
+        model=model,
+        request_model=native.model,
+        operation=native.operation,
+        response_id=completion.id if completion else None,
+        status=status,
+        response_status=exchange.response_status or None,
+        error=error,
+        ending=exchange.ending,
+        finish_reason=completion.finish_reason if completion else None,
+        is_stream=reading.is_sse or native.is_stream,
+        chunk_count=reading.chunk_count,
+        request_method=exchange.method,
+        request_path=exchange.path,
+        session_id=labels.session_id,
+        conversation_id=labels.conversation_id,
+        user_id=labels.user_id or (user if isinstance(user, str) and user else None),
+        tags=labels.tags,
+        prompt_name=labels.prompt_name or _short(named.get("id")),
+        prompt_version=labels.prompt_version or _short(named.get("version")),
+        dropped=reading.dropped,
+        notes=_notes(exchange, reading),
+    )
+
+
+def _short(value: Any) -> str | None:
+    return value[:256] if isinstance(value, str) and value else None
+
+
+def _notes(exchange: Exchange, reading: _Reading) -> list[str]:
+    notes = list(exchange.notes)
+    if exchange.is_injected and _INJECTED not in notes:
+        notes.append(_INJECTED)
+    return notes + reading.notes
+
+
+def _span_name(exchange: Exchange, native: Native, model: str | None) -> str:
+    if native.span_type == "custom":
+        return f"{exchange.method} {exchange.upstream_path or exchange.path}"
+    name = native.name or native.operation
+    return f"{name} {model}" if model else name
+
+
+def _outcome(exchange: Exchange, reading: _Reading) -> tuple[int | None, str | None]:
+    """Return (status, error): how the call went, whoever broke it."""
+    error = redact_text(reading.error) if reading.error else None
+    if exchange.ending != "finished":
+        status, sentence = _ENDINGS[exchange.ending]
+        return status, error or (redact_text(exchange.error) if exchange.error else sentence)
+    status = exchange.response_status
+    if error is not None and status < 400:
+        status = STATUS_UPSTREAM_CLOSED  # the provider failed after it had said 200
+    return status or None, error or exchange.error
+
+
+def _ttft_ms(
+    exchange: Exchange, machine: StreamTranslator, ends: list[int], arrivals: list[tuple[int, int]]
+) -> float | None:
+    """Return when the first event with content was complete."""
+    index = machine.first_content
+    if index is None or index >= len(ends):
+        return None
+    came = arrival_of(arrivals, ends[index] - 1)
+    return round(max(0, came - exchange.started_ns) / 1e6, 3)
+
+
+def _estimated(span: Span, exchange: Exchange, reading: _Reading) -> Usage | None:
+    """Estimate the tokens of a text generation whose provider gave no usage; None where there is nothing to go by."""
+    if reading.native.operation not in _TEXT_OPERATIONS or not 200 <= exchange.response_status < 300:
+        return None
+    if reading.completion is None and exchange.ending == "finished":
+        return None
+    usage = estimated_tokens(prompt_characters(reading.request), reading.completion)
+    span.is_estimated = True
+    span.notes.append("tokens are estimated from the length of the texts: the provider gave no usage")
+    return usage
+
+
+def _set_tokens(span: Span, usage: Usage) -> None:
+    span.prompt_tokens = usage.prompt_tokens
+    span.completion_tokens = usage.completion_tokens
+    span.total_tokens = usage.total_tokens
+    if usage.prompt_tokens is not None:
+        span.cached_tokens = usage.cached_tokens
+        span.cache_write_tokens = usage.cache_write_tokens
+        span.reasoning_tokens = usage.reasoning_tokens
+
+
+def _set_cost(span: Span, cost: Cost, usage: Usage) -> None:
+    span.estimated_cost = cost.total
+    span.price_key = cost.price_key
+    if cost.total is None and not cost.lines:
+        return
+    span.cost_detail = {
+        "lines": [
+            {
+                "name": line.name,
+                "quantity": line.quantity,
+                "unit": line.unit,
+                "price": line.price,
+                "amount": line.amount,
+            }
+            for line in cost.lines
+        ],
+        "quality": cost.quality,
+        "price_date": cost.price_date,
+    }
+    if usage.reported_cost is not None:
+        span.cost_detail["reported"] = usage.reported_cost
+
+
+def _usage_of(span: Span) -> Usage:
+    return Usage(
+        prompt_tokens=span.prompt_tokens,
+        completion_tokens=span.completion_tokens,
+        total_tokens=span.total_tokens,
+        cached_tokens=span.cached_tokens or 0,
+        cache_write_tokens=span.cache_write_tokens or 0,
+        reasoning_tokens=span.reasoning_tokens or 0,
+        is_estimated=span.is_estimated,
+    )
+
+
+def _json_body(part: int, value: object, secrets: Sequence[bytes] | None = None) -> Body:
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    if secrets is not None:
+        data = redact_bytes(data, secrets)
+    return Body(part, data, len(data))
+
+
+def _bare_row(exchange: Exchange, error: Exception) -> Row:
+    """Make the row of a call whose contents could not be read: what the proxy itself saw."""
+    status = exchange.response_status or None
+    sentence = exchange.error
+    if exchange.ending != "finished":
+        status, otherwise = _ENDINGS[exchange.ending]
+        sentence = sentence or otherwise
+    span = Span(
+        trace_id=exchange.trace_id,
+        id=exchange.id,
+        source=exchange.source,
+        span_type="custom",
+        span_name=f"{exchange.method} {exchange.upstream_path or exchange.path}",
+        start_ns=exchange.start_ns,
+        duration_ns=max(0, exchange.stopped_ns - exchange.started_ns),
+        provider=exchange.provider,
+        status=status,
+        response_status=exchange.response_status or None,
+        error=sentence,
+        ending=exchange.ending,
+        request_method=exchange.method,
+        request_path=exchange.path,
+        tool="proxy",
+        notes=list(exchange.notes),
+        dropped=[f"the contents could not be read: {type(error).__name__}"],
+    )
+    return Row(span)
