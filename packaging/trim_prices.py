@@ -30,8 +30,9 @@ def snapshot(data: bytes, *, date: str, source: str) -> bytes:
     models = compact_models(parse_table(data))
     if priced_count(models) < MIN_PRICED_ROWS:
         raise SystemExit(f"only {priced_count(models)} models have a price: not a LiteLLM price file?")
-    table = {SNAPSHOT_KEY: {"date": date, "source": source}, **models}
-    text = json.dumps(table, separators=(",", ":"), sort_keys=True)
+    rows = {key: dict(sorted(row.items())) for key, row in sorted(models.items())}
+    # The date comes first, so that it can be read without the rest.
+    text = json.dumps({SNAPSHOT_KEY: {"date": date, "source": source}, **rows}, separators=(",", ":"))
     return gzip.compress(text.encode(), 9, mtime=0)
 
 
