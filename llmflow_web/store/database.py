@@ -1,0 +1,194 @@
+"""The database as the rest of the house sees it: put rows, ask questions, run write jobs.
+
+One writer thread owns the only connection that writes. It gathers what was put into batches, writes each batch and its
+summaries in one transaction, and tells of it once after the commit. Work that can wait (search index, retention, giving
+space back) is done in small pieces when nothing else is to do.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from llmflow_web.model import JSON, Row
+from llmflow_web.store import files
+from llmflow_web.store.insert import Written
+from llmflow_web.store.limits import Limits
+from llmflow_web.store.readers import Readers
+from llmflow_web.store.search import Texts
+from llmflow_web.store.writer import Writer
+
+__all__ = ["Batch", "Database", "Limits"]
+
+T = TypeVar("T")
+
+DEFAULT_BUDGET_S = 2.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one commit changed. `deleted` holds {"trace_id": …} of traces that went."""
+
+    written: tuple[Written, ...] = ()
+    deleted: tuple[JSON, ...] = ()
+    change: int = 0  # the newest change number after this commit
+
+    @cached_property
+    def rows(self) -> list[JSON]:
+        """The spans written, as list elements; made when first asked for, so that nobody listening costs nothing."""
+        return [written.list_row() for written in self.written]
+
+    @cached_property
+    def updated(self) -> frozenset[int]:
+        """The seqs among `rows` that were there before."""
+        return frozenset(written.seq for written in self.written if written.change is not None)
+
+    @property
+    def stats_changed(self) -> bool:
+        """Say whether statistics may differ now."""
+        return bool(self.written or self.deleted)
+
+
+class Database:
+    """llmflow.db: opened and locked by `open`, served by threads after `start`, flushed and let go by `close`."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        to_rows: Callable[[object], list[Row]],
+        on_commit: Callable[[Batch], None],
+        texts: Texts,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = path
+        self.kept_aside: Path | None = None  # where a damaged file was put by `open`
+        self._clock = clock
+        self._lock = files.DirLock(path.parent)
+        self._screen = Readers(path, 2, "screen", texts)
+        self._long = Readers(path, 1, "long", texts)
+
+        def committed(written: list[Written], deleted: list[JSON], change: int) -> None:
+            on_commit(Batch(tuple(written), tuple(deleted), change))
+
+        self._writer = Writer(to_rows=to_rows, committed=committed, texts=texts, limits=limits or Limits(), clock=clock)
+
+    def __repr__(self) -> str:
+        return f"<Database {self.path} pending={self.pending_rows} error={self.error!r}>"
+
+    def open(self) -> None:
+        """Lock the data dir and open the file, making it when it is not there. A damaged one is set aside.
+
+        Raises:
+            StoreRefused: Another server holds the dir, or the file is not ours or newer than we are.
+        """
+        files.prepare_folder(self.path.parent)
+        self._lock.acquire()
+        try:
+            files.refuse_foreign(self.path)
+            self._writer.attach(self._open_or_set_aside())
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open_or_set_aside(self) -> sqlite3.Connection:
+        now = self._clock()
+        try:
+            return files.open_writer(self.path, int(now * 1000))
+        except sqlite3.OperationalError as error:
+            raise files.StoreRefused(f"{self.path} cannot be opened: {error}.") from error
+        except sqlite3.DatabaseError:
+            self.kept_aside = files.set_aside(self.path, now)
+            return files.open_writer(self.path, int(now * 1000))
+
+    def note_ports(self, *ports: int) -> None:
+        """Write our ports into the lock file, for whoever finds it held."""
+        self._lock.describe(ports)
+
+    def start(self) -> None:
+        """Start the writer and the readers."""
+        self._writer.start()
+        self._screen.start()
+        self._long.start()
+
+    def put(self, item: object, weight: int) -> None:
+        """Hand over something `to_rows` understands; from any thread, never waits."""
+        self._writer.put(item, weight)
+
+    def call(self, fn: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Run a write job in its own transaction, after all that was put before it is committed."""
+        return self._writer.call(fn)
+
+    def read(
+        self, fn: Callable[..., T], *args: Any, long: bool = False, budget_s: float | None = DEFAULT_BUDGET_S
+    ) -> Future[T]:
+        """Run `fn(connection, *args)` on a reader. Long work has a thread of its own and by itself no time budget."""
+        if long:
+            return self._long.ask(fn, args, None if budget_s == DEFAULT_BUDGET_S else budget_s)
+        return self._screen.ask(fn, args, budget_s)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Write what is pending, end the threads, let the file and the lock go."""
+        self._screen.close(timeout_s)
+        self._long.close(timeout_s)
+        self._writer.close(timeout_s)
+        self._lock.release()
+
+    def delete_traces(self, which: Any) -> Future[int]:
+        """Delete whole traces: those of these ids, or those a Filter lets through. Gives the number of spans gone."""
+        return self._writer.delete_traces(which)
+
+    def shed_bodies(self) -> int:
+        """Drop the bodies of all that waits, keep the rows, and return the bytes set free."""
+        return self._writer.shed_bodies()
+
+    def shed_rows(self, count: int) -> int:
+        """Drop the oldest waiting rows, at least `count` if there are so many, and return how many."""
+        return self._writer.shed_rows(count)
+
+    @property
+    def pending_rows(self) -> int:
+        """Rows put and not yet committed."""
+        return self._writer.pending_rows
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes those rows hold in memory, by the weight given with them."""
+        return self._writer.pending_bytes
+
+    @property
+    def committed_rows(self) -> int:
+        """Rows committed since the start."""
+        return self._writer.committed_rows
+
+    @property
+    def lost_rows(self) -> int:
+        """Rows that could not be kept: shed, or not storable."""
+        return self._writer.lost_rows
+
+    @property
+    def lost_bodies(self) -> int:
+        """Rows kept without their bodies."""
+        return self._writer.lost_bodies
+
+    @property
+    def last_commit_monotonic(self) -> float:
+        """When rows were last committed, by time.monotonic()."""
+        return self._writer.last_commit_monotonic
+
+    @property
+    def error(self) -> str | None:
+        """Why nothing can be written just now, or None."""
+        return self._writer.error
+
+    @property
+    def is_erased(self) -> bool:
+        """Say whether the text of all explicit deletions is gone from the file, too."""
+        return self._writer.is_erased

@@ -1,0 +1,280 @@
+"""The tables of llmflow.db and the append-only list of steps that made them.
+
+A step is a function `mNNN_name(connection)`; once released it is never edited, only followed by another.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+APPLICATION_ID = 0x4C4C4D46  # "LLMF", at offset 68 of the file
+
+# spans: one row per span. seq and change come from ONE counter that never goes back, so that "what is new since N"
+# is seq > N or change > N, and a fresh row pays for no index on change. trace_seq is the seq of the trace's first
+# arrival: the key of `traces`; a span alone in its trace has trace_seq = seq and stays out of spans_trace.
+_SPANS = """
+CREATE TABLE spans (
+  seq INTEGER PRIMARY KEY,
+  trace_seq INTEGER NOT NULL,
+  change INTEGER,
+  is_root INTEGER NOT NULL DEFAULT 0,
+  trace_id TEXT NOT NULL,
+  id TEXT NOT NULL,
+  parent_id TEXT,
+  source TEXT NOT NULL,
+  span_type TEXT NOT NULL,
+  span_name TEXT,
+  service_name TEXT,
+  start_ns INTEGER NOT NULL,
+  duration_ns INTEGER,
+  ttft_ms REAL,
+  provider TEXT,
+  model TEXT,
+  request_model TEXT,
+  operation TEXT,
+  response_id TEXT,
+  status INTEGER,
+  response_status INTEGER,
+  error TEXT,
+  ending TEXT,
+  finish_reason TEXT,
+  is_stream INTEGER NOT NULL DEFAULT 0,
+  chunk_count INTEGER,
+  prompt_tokens INTEGER,
+  completion_tokens INTEGER,
+  total_tokens INTEGER,
+  cached_tokens INTEGER,
+  cache_write_tokens INTEGER,
+  reasoning_tokens INTEGER,
+  is_estimated INTEGER NOT NULL DEFAULT 0,
+  estimated_cost REAL,
+  price_key TEXT,
+  request_method TEXT,
+  request_path TEXT,
+  session_id TEXT,
+  conversation_id TEXT,
+  user_id TEXT,
+  agent_name TEXT,
+  tool TEXT,
+  prompt_name TEXT,
+  prompt_version TEXT,
+  replay_of TEXT,
+  joined_to TEXT,
+  preview_in TEXT,
+  preview_out TEXT,
+  counts INTEGER NOT NULL DEFAULT 1,
+  has INTEGER NOT NULL DEFAULT 0,
+  tags TEXT,
+  cost_detail TEXT,
+  dropped TEXT,
+  notes TEXT,
+  UNIQUE (id, trace_id)
+)
+"""
+
+_TABLES = (
+    _SPANS,
+    "CREATE INDEX spans_time ON spans (start_ns)",
+    "CREATE INDEX spans_model ON spans (model, start_ns)",
+    "CREATE INDEX spans_roots ON spans (start_ns) WHERE is_root = 1",
+    "CREATE INDEX spans_errors ON spans (start_ns) WHERE status >= 400",
+    "CREATE INDEX spans_trace ON spans (trace_seq) WHERE trace_seq <> seq",
+    "CREATE INDEX spans_session ON spans (session_id, start_ns) WHERE session_id IS NOT NULL",
+    "CREATE INDEX spans_conversation ON spans (conversation_id, start_ns) WHERE conversation_id IS NOT NULL",
+    "CREATE INDEX spans_user ON spans (user_id, start_ns) WHERE user_id IS NOT NULL",
+    "CREATE INDEX spans_change ON spans (change) WHERE change IS NOT NULL",
+    # One row per trace, in order of arrival.
+    """CREATE TABLE traces (
+      first_seq INTEGER PRIMARY KEY,
+      trace_id TEXT NOT NULL UNIQUE,
+      arrived_ms INTEGER NOT NULL,
+      start_ns INTEGER NOT NULL,
+      end_ns INTEGER NOT NULL,
+      root_seq INTEGER NOT NULL,
+      span_count INTEGER NOT NULL,
+      error_count INTEGER NOT NULL,
+      tokens INTEGER NOT NULL,
+      cost REAL NOT NULL,
+      unpriced_count INTEGER NOT NULL,
+      session_id TEXT
+    )""",
+    """CREATE TABLE sessions (
+      session_id TEXT PRIMARY KEY,
+      first_ns INTEGER NOT NULL,
+      last_ns INTEGER NOT NULL,
+      trace_count INTEGER NOT NULL,
+      span_count INTEGER NOT NULL,
+      error_count INTEGER NOT NULL,
+      tokens INTEGER NOT NULL,
+      cost REAL NOT NULL,
+      unpriced_count INTEGER NOT NULL,
+      agent_name TEXT,
+      service_name TEXT,
+      user_id TEXT
+    ) WITHOUT ROWID""",
+    "CREATE INDEX sessions_last ON sessions (last_ns)",
+    """CREATE TABLE span_tags (
+      tag TEXT NOT NULL,
+      start_ns INTEGER NOT NULL,
+      seq INTEGER NOT NULL,
+      PRIMARY KEY (tag, start_ns, seq)
+    ) WITHOUT ROWID""",
+    # key = seq * 16 + part: one append-only tree, no second index. encoding: 0 as it is, 1 zlib.
+    """CREATE TABLE bodies (
+      key INTEGER PRIMARY KEY,
+      seq INTEGER AS (key >> 4) VIRTUAL,
+      part INTEGER AS (key & 15) VIRTUAL,
+      encoding INTEGER NOT NULL,
+      size INTEGER NOT NULL,
+      is_cut INTEGER NOT NULL,
+      is_raw INTEGER NOT NULL,
+      data BLOB NOT NULL
+    )""",
+    # '' stands for null in the key. The histograms are 48 unsigned 32-bit little-endian lanes, trailing zeros cut.
+    """CREATE TABLE rollup (
+      hour INTEGER NOT NULL,
+      provider TEXT NOT NULL,
+      model TEXT NOT NULL,
+      service_name TEXT NOT NULL,
+      error_class TEXT NOT NULL,
+      requests INTEGER NOT NULL,
+      prompt_tokens INTEGER NOT NULL,
+      completion_tokens INTEGER NOT NULL,
+      total_tokens INTEGER NOT NULL,
+      cached_tokens INTEGER NOT NULL,
+      cache_write_tokens INTEGER NOT NULL,
+      reasoning_tokens INTEGER NOT NULL,
+      cost REAL NOT NULL,
+      unpriced_count INTEGER NOT NULL,
+      duration_ns INTEGER NOT NULL,
+      duration_count INTEGER NOT NULL,
+      ttft_us INTEGER NOT NULL,
+      ttft_count INTEGER NOT NULL,
+      duration_buckets BLOB NOT NULL,
+      ttft_buckets BLOB NOT NULL,
+      PRIMARY KEY (hour, provider, model, service_name, error_class)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE logs (
+      seq INTEGER PRIMARY KEY,
+      id TEXT NOT NULL UNIQUE,
+      timestamp INTEGER NOT NULL,
+      observed_timestamp INTEGER,
+      severity_number INTEGER,
+      severity_text TEXT,
+      body TEXT,
+      trace_id TEXT,
+      span_id TEXT,
+      event_name TEXT,
+      service_name TEXT,
+      scope_name TEXT,
+      attributes TEXT,
+      resource_attributes TEXT
+    )""",
+    "CREATE INDEX logs_time ON logs (timestamp)",
+    "CREATE INDEX logs_trace ON logs (trace_id, timestamp) WHERE trace_id IS NOT NULL",
+    """CREATE TABLE metrics (
+      seq INTEGER PRIMARY KEY,
+      id TEXT NOT NULL UNIQUE,
+      timestamp INTEGER NOT NULL,
+      name TEXT NOT NULL,
+      description TEXT,
+      unit TEXT,
+      metric_type TEXT,
+      value_int INTEGER,
+      value_double REAL,
+      histogram_data TEXT,
+      service_name TEXT,
+      scope_name TEXT,
+      attributes TEXT,
+      resource_attributes TEXT
+    )""",
+    "CREATE INDEX metrics_time ON metrics (timestamp)",
+    "CREATE INDEX metrics_name ON metrics (name, timestamp)",
+    """CREATE TABLE budget_ledger (
+      budget TEXT NOT NULL,
+      window_start INTEGER NOT NULL,
+      requests INTEGER NOT NULL DEFAULT 0,
+      tokens INTEGER NOT NULL DEFAULT 0,
+      cost REAL NOT NULL DEFAULT 0,
+      unpriced_count INTEGER NOT NULL DEFAULT 0,
+      PRIMARY KEY (budget, window_start)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE views (
+      name TEXT PRIMARY KEY,
+      query TEXT NOT NULL,
+      created_ms INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    # The writer's counters: `counter` (last seq or change given), `spans`, `indexed` (search watermark), `deleted`.
+    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+)
+
+
+def m001_initial(connection: sqlite3.Connection) -> None:
+    """Make every table of the data model."""
+    for statement in _TABLES:
+        connection.execute(statement)
+    names = ("counter", "spans", "indexed", "deleted", "logs", "metrics", "erase_wanted")
+    connection.executemany("INSERT INTO counters VALUES (?, 0)", [(name,) for name in names])
+    if has_fts5(connection):
+        connection.execute("CREATE VIRTUAL TABLE search USING fts5(text, tokenize = 'unicode61 remove_diacritics 2')")
+    else:
+        connection.execute("CREATE TABLE search (rowid INTEGER PRIMARY KEY, text TEXT)")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial,)
+
+
+def has_fts5(connection: sqlite3.Connection) -> bool:
+    """Probe for FTS5: the build's list of options cannot be trusted, an attempt can."""
+    try:
+        connection.execute("CREATE VIRTUAL TABLE temp.fts5_probe USING fts5(x)")
+    except sqlite3.OperationalError:
+        return False
+    connection.execute("DROP TABLE temp.fts5_probe")
+    return True
+
+
+def search_mode(connection: sqlite3.Connection) -> str:
+    """Say how `search` can be used: "fts5", "like" (a plain table), or "none" (an FTS5 table this build cannot read)."""
+    row = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'search'").fetchone()
+    if row is None:
+        return "none"
+    if "VIRTUAL" not in row[0].upper():
+        return "like"
+    try:
+        connection.execute("SELECT rowid FROM search WHERE rowid = 0").fetchone()
+    except sqlite3.OperationalError:
+        return "none"
+    return "fts5"
+
+
+def applied(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the steps this file has seen, in order."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone() is None:
+        return []
+    return [row[0] for row in connection.execute("SELECT name FROM migrations ORDER BY rowid")]
+
+
+def unknown_steps(connection: sqlite3.Connection) -> list[str]:
+    """Return steps the file has seen and this version does not know: the file is newer than we are."""
+    known = {step.__name__ for step in MIGRATIONS}
+    return [name for name in applied(connection) if name not in known]
+
+
+def migrate(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Apply the missing steps, each in its own transaction."""
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT NOT NULL UNIQUE, applied_ms INTEGER NOT NULL)")
+    done = set(applied(connection))
+    for number, step in enumerate(MIGRATIONS, 1):
+        if step.__name__ in done:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            step(connection)
+            connection.execute("INSERT INTO migrations VALUES (?, ?)", (step.__name__, now_ms))
+            connection.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

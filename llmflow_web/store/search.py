@@ -1,0 +1,196 @@
+"""Free text: the full-text index, what feeds it, and what is looked at where it does not reach.
+
+The index is fed when the writer has time (`feed`), up to a watermark in the writer's counter; rows past it are few and
+are looked at one by one. Words FTS5 cannot find (under three characters, CJK, punctuation) are found by LIKE.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from llmflow_web.model import PART_ARRIVALS, PART_HEADERS
+from llmflow_web.store.counters import Counters
+from llmflow_web.wire.filter import Term
+
+Texts = Callable[[str | None, str | None, dict[int, bytes]], str]
+
+MAX_TEXT = 64 * 1024
+MAX_MATCHES = 200_000  # newest matches of the index that one query considers
+MAX_LIKE_ROWS = 20_000  # newest indexed texts that LIKE looks at
+MAX_FRESH_ROWS = 2_000  # rows past the watermark whose columns are looked at
+MAX_FRESH_BODIES = 300  # … and whose bodies are
+_UNREADABLE = (PART_HEADERS, PART_ARRIVALS)
+_CJK = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff]")
+
+
+class Connection(sqlite3.Connection):
+    """A connection of ours: it knows how search works in this file and how to get a span's text."""
+
+    texts: Texts | None = None
+    mode: str | None = None  # "fts5", "like" or "none"; None: not yet asked
+
+
+def mode_of(connection: sqlite3.Connection) -> str:
+    """Say how `search` can be used on this connection."""
+    from llmflow_web.store.schema import search_mode  # noqa: PLC0415 - schema is only needed here for foreign files
+
+    if not isinstance(connection, Connection):
+        return search_mode(connection)
+    if connection.mode is None:
+        connection.mode = search_mode(connection)
+    return connection.mode
+
+
+def matching(connection: sqlite3.Connection, terms: Sequence[Term]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the conditions on s.seq that free-text terms come to."""
+    wanted = [term for term in terms if not term.is_negated]
+    unwanted = [term for term in terms if term.is_negated]
+    if wanted:
+        yield _membership(connection, wanted, "IN")
+    for term in unwanted:
+        yield _membership(connection, [term], "NOT IN")
+
+
+def _membership(connection: sqlite3.Connection, terms: list[Term], verb: str) -> tuple[str, list[Any]]:
+    fresh = json.dumps(_fresh_matches(connection, terms))
+    indexed, params = _indexed(mode_of(connection), terms)
+    return f"s.seq {verb} (SELECT value FROM json_each(?) UNION ALL {indexed})", [fresh, *params]
+
+
+def _indexed(mode: str, terms: list[Term]) -> tuple[str, list[Any]]:
+    """Return the SELECT of indexed rows in which all the terms occur."""
+    if mode == "none":
+        return "SELECT 0 WHERE 0", []
+    by_index = [term for term in terms if mode == "fts5" and _is_for_fts(_word(term))]
+    by_like = [term for term in terms if term not in by_index]
+    likes = "".join(" AND text LIKE ? ESCAPE '\\'" for _ in by_like)
+    params: list[Any] = [_contains(_word(term)) for term in by_like]
+    if by_index:
+        query = " AND ".join(map(_fts, by_index))
+        sql = f"SELECT rowid FROM search WHERE search MATCH ?{likes} ORDER BY rowid DESC LIMIT {MAX_MATCHES}"
+        return f"SELECT * FROM ({sql})", [query, *params]
+    floor = f"(SELECT IFNULL(MAX(seq), 0) - {MAX_LIKE_ROWS} FROM spans)"
+    return f"SELECT rowid FROM search WHERE rowid > {floor}{likes}", params
+
+
+def _word(term: Term) -> str:
+    return str(term.values[0])
+
+
+def _is_for_fts(text: str) -> bool:
+    tokens = re.findall(r"\w+", text)
+    return bool(tokens) and len(text) >= 3 and not _CJK.search(text)
+
+
+def _fts(term: Term) -> str:
+    """Quote a term for FTS5: a word finds what begins with it, a phrase is found as it stands."""
+    quoted = '"' + _word(term).replace('"', '""') + '"'
+    return quoted + " *" if term.field == "word" else quoted
+
+
+def _contains(text: str) -> str:
+    for char in "\\%_":
+        text = text.replace(char, "\\" + char)
+    return f"%{text}%"
+
+
+_FRESH_SQL = f"""
+SELECT seq, provider, operation, model, span_name, error, preview_in, preview_out FROM spans WHERE seq IN (
+  SELECT seq FROM (SELECT seq FROM spans WHERE seq > :mark AND change IS NULL ORDER BY seq DESC LIMIT {MAX_FRESH_ROWS})
+  UNION ALL
+  SELECT seq FROM (SELECT seq FROM spans WHERE change > :mark ORDER BY change DESC LIMIT {MAX_FRESH_ROWS})
+) ORDER BY seq DESC
+"""
+
+
+def _fresh_matches(connection: sqlite3.Connection, terms: list[Term]) -> list[int]:
+    """Return the rows past the watermark in which all the terms occur."""
+    mark = connection.execute("SELECT value FROM counters WHERE name = 'indexed'").fetchone()[0]
+    words = [_word(term).lower() for term in terms]
+    found = []
+    for number, (seq, provider, operation, *shown) in enumerate(connection.execute(_FRESH_SQL, {"mark": mark})):
+        text = "\n".join(part for part in shown if part).lower()
+        if not all(word in text for word in words) and number < MAX_FRESH_BODIES:
+            text += "\n" + _text_of(connection, seq, provider, operation).lower()
+        if all(word in text for word in words):
+            found.append(seq)
+    return found
+
+
+def _text_of(connection: sqlite3.Connection, seq: int, provider: str | None, operation: str | None) -> str:
+    texts = connection.texts if isinstance(connection, Connection) else None
+    bodies = dict(readable_bodies(connection, seq))
+    if texts is None:
+        return "\n".join(data.decode("utf-8", "replace") for data in bodies.values())
+    try:
+        return texts(provider, operation, bodies)
+    except Exception:  # noqa: BLE001 - bodies are strangers' bytes: one that cannot be read has no text
+        return ""
+
+
+def readable_bodies(connection: sqlite3.Connection, seq: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the parts of a span that hold text."""
+    rows = connection.execute(
+        "SELECT key & 15, encoding, is_raw, data FROM bodies WHERE key >= ? AND key < ?", (seq * 16, seq * 16 + 16)
+    )
+    for part, encoding, is_raw, data in rows:
+        if not is_raw and part not in _UNREADABLE:
+            yield part, zlib.decompress(data) if encoding else data
+
+
+_TO_FEED = """
+SELECT number, seq, provider, operation, span_name, model, error FROM (
+  SELECT * FROM (SELECT seq AS number, * FROM spans WHERE seq > :mark AND change IS NULL ORDER BY seq LIMIT :rows)
+  UNION ALL
+  SELECT * FROM (SELECT change AS number, * FROM spans WHERE change > :mark ORDER BY change LIMIT :rows)
+) ORDER BY number LIMIT :rows
+"""
+
+
+def feed(connection: sqlite3.Connection, counters: Counters, rows: int, is_due: Callable[[], bool]) -> int:
+    """Index up to `rows` spans past the watermark, inside the caller's transaction, and return how many.
+
+    `is_due` is asked between rows and ends the work early when it says no.
+    """
+    mode, count = mode_of(connection), 0
+    waiting = connection.execute(_TO_FEED, {"mark": counters.indexed, "rows": rows}).fetchall()
+    for number, seq, provider, operation, *shown in waiting:
+        if mode != "none":
+            _feed_one(connection, seq, "\n".join([_text_of(connection, seq, provider, operation)[:MAX_TEXT],
+                                                  *(text for text in shown if text)]))  # fmt: skip
+        counters.indexed = number
+        count += 1
+        if not is_due():
+            break
+    if len(waiting) < rows and count == len(waiting):
+        counters.indexed = counters.counter  # numbers given to deletions need no index
+    return count
+
+
+def _feed_one(connection: sqlite3.Connection, seq: int, text: str) -> None:
+    connection.execute("DELETE FROM search WHERE rowid = ?", (seq,))
+    if text:
+        clean = text.encode("utf-8", "replace").decode() if not text.isascii() else text
+        connection.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (seq, clean))
+
+
+def forget(connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
+    """Take rows out of the index."""
+    if mode_of(connection) != "none":
+        connection.executemany("DELETE FROM search WHERE rowid = ?", [(seq,) for seq in seqs])
+
+
+def scrub(connection: sqlite3.Connection) -> None:
+    """Merge the index so that no deleted text is left in it: FTS5 keeps it until then."""
+    if mode_of(connection) == "fts5":
+        connection.execute("INSERT INTO search (search) VALUES ('optimize')")
+
+
+def state(counters: Mapping[str, int]) -> int:
+    """Return how many numbers the index lags behind."""
+    return max(0, counters["counter"] - counters["indexed"])

@@ -1,0 +1,157 @@
+"""Session and hourly sums as the writer keeps them: read what is there, add the signed shares of a batch, write back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from llmflow_web.model import Span
+from llmflow_web.store.sums import ROLLUP_SUMS, RollupKey, Share, lanes_from_bytes, lanes_to_bytes
+
+_SESSION_COLUMNS = (
+    "session_id, first_ns, last_ns, trace_count, span_count, error_count, tokens, cost, unpriced_count, "
+    "agent_name, service_name, user_id"
+)
+
+
+@dataclass(slots=True)
+class Session:
+    """A row of `sessions`."""
+
+    session_id: str
+    first_ns: int
+    last_ns: int
+    trace_count: int = 0
+    span_count: int = 0
+    error_count: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    unpriced_count: int = 0
+    agent_name: str | None = None
+    service_name: str | None = None
+    user_id: str | None = None
+
+    def add(self, share: Share, sign: int) -> None:
+        """Add a span's share, or with sign -1 take it back."""
+        self.span_count += sign
+        self.error_count += sign * share.is_error
+        self.tokens += sign * share.tokens
+        self.cost += sign * share.cost
+        self.unpriced_count += sign * share.unpriced
+
+
+class SessionSums:
+    """The sessions a batch touches."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._sessions: dict[str, Session] = {}
+        self._recount: set[str] = set()
+
+    def load(self, ids: Iterable[str]) -> None:
+        """Read the sessions that are there already."""
+        for session_id in ids:
+            row = self._connection.execute(
+                f"SELECT {_SESSION_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)
+            ).fetchone()
+            if row is not None:
+                self._sessions[session_id] = Session(*row)
+
+    def add(self, session_id: str, span: Span, share: Share) -> None:
+        """Add one span to its session."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            session = self._sessions[session_id] = Session(session_id, span.start_ns, span.start_ns)
+        session.add(share, 1)
+        session.first_ns = min(session.first_ns, span.start_ns)
+        session.last_ns = max(session.last_ns, span.start_ns)
+        session.agent_name = session.agent_name or span.agent_name
+        session.service_name = session.service_name or span.service_name
+        session.user_id = session.user_id or span.user_id
+
+    def add_trace(self, session_id: str) -> None:
+        """Count one more trace in a session."""
+        self._sessions[session_id].trace_count += 1
+
+    def take(self, session_id: str, share: Share) -> None:
+        """Take a span's share out again; its traces and ends are counted anew when written."""
+        if session_id in self._sessions:
+            self._sessions[session_id].add(share, -1)
+        self._recount.add(session_id)
+
+    def recount(self, session_id: str) -> None:
+        """Count this session's traces anew when written."""
+        self._recount.add(session_id)
+
+    def write(self) -> None:
+        """Write the sessions back; one without spans goes. Call after the spans are written."""
+        for session_id in self._recount & self._sessions.keys():
+            self._count_again(self._sessions[session_id])
+        empty = [(key,) for key, session in self._sessions.items() if session.span_count <= 0]
+        kept = [session for session in self._sessions.values() if session.span_count > 0]
+        self._connection.executemany("DELETE FROM sessions WHERE session_id = ?", empty)
+        self._connection.executemany(
+            f"INSERT OR REPLACE INTO sessions ({_SESSION_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                (s.session_id, s.first_ns, s.last_ns, s.trace_count, s.span_count, s.error_count, s.tokens, s.cost,
+                 s.unpriced_count, s.agent_name, s.service_name, s.user_id)
+                for s in kept
+            ],
+        )  # fmt: skip
+
+    def _count_again(self, session: Session) -> None:
+        traces, first, last = self._connection.execute(
+            "SELECT COUNT(DISTINCT trace_seq), MIN(start_ns), MAX(start_ns) FROM spans WHERE session_id = ?",
+            (session.session_id,),
+        ).fetchone()
+        session.trace_count = traces
+        if first is not None:
+            session.first_ns, session.last_ns = first, last
+
+
+class RollupSums:
+    """The signed deltas of a batch, per row of `rollup`."""
+
+    def __init__(self) -> None:
+        self._deltas: dict[RollupKey, list[float]] = {}
+
+    def add(self, share: Share, sign: int) -> None:
+        """Add a span's share, or with sign -1 take it back."""
+        if share.key is None:
+            return
+        delta = self._deltas.get(share.key)
+        if delta is None:
+            self._deltas[share.key] = [sign * value for value in share.rollup]
+        elif sign > 0:
+            self._deltas[share.key] = [a + b for a, b in zip(delta, share.rollup, strict=True)]
+        else:
+            self._deltas[share.key] = [a - b for a, b in zip(delta, share.rollup, strict=True)]
+
+    def write(self, connection: sqlite3.Connection) -> bool:
+        """Add the deltas to the table and say whether anything changed."""
+        for key, delta in self._deltas.items():
+            self._write_one(connection, key, delta)
+        return bool(self._deltas)
+
+    @staticmethod
+    def _write_one(connection: sqlite3.Connection, key: RollupKey, delta: list[float]) -> None:
+        found = connection.execute(_SELECT_ROLLUP, key).fetchone()
+        if found is not None:
+            *sums, duration, ttft = found
+            stored = (*sums, lanes_from_bytes(duration), lanes_from_bytes(ttft))
+            delta = [a + b for a, b in zip(stored, delta, strict=True)]
+        if delta[0] <= 0:  # the last request left: the row goes, and with it any rounding of its cost
+            connection.execute(_DELETE_ROLLUP, key)
+            return
+        buckets = lanes_to_bytes(int(delta[-2])), lanes_to_bytes(int(delta[-1]))
+        connection.execute(_REPLACE_ROLLUP, (*key, *delta[:-2], *buckets))
+
+
+_ROLLUP_KEY = "hour = ? AND provider = ? AND model = ? AND service_name = ? AND error_class = ?"
+_SELECT_ROLLUP = f"SELECT {', '.join(ROLLUP_SUMS)} FROM rollup WHERE {_ROLLUP_KEY}"
+_DELETE_ROLLUP = f"DELETE FROM rollup WHERE {_ROLLUP_KEY}"
+_REPLACE_ROLLUP = (
+    f"INSERT OR REPLACE INTO rollup ({', '.join((*RollupKey._fields, *ROLLUP_SUMS))}) "
+    f"VALUES ({', '.join('?' * (len(RollupKey._fields) + len(ROLLUP_SUMS)))})"
+)

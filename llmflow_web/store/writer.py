@@ -1,0 +1,374 @@
+"""The writer thread: what is put, job by job and batch by batch, onto the disk.
+
+States: waiting for something → gathering up to 50 ms or 200 rows → writing. A write that fails (disk full, locked,
+read-only) is tried again with growing pauses until it succeeds; meanwhile jobs fail at once and the queue may be shed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from llmflow_web.errors import StoreError
+from llmflow_web.model import JSON, Exchange, Row
+from llmflow_web.store import counters as counting
+from llmflow_web.store.insert import Written, insert_rows
+from llmflow_web.store.limits import Limits
+from llmflow_web.store.search import Connection, Texts
+from llmflow_web.store.upkeep import Upkeep
+
+T = TypeVar("T")
+
+ROW_BYTES = 1024  # what a row without bodies weighs
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+
+Committed = Callable[[list[Written], list[JSON], int], None]
+
+
+@dataclass(slots=True)
+class _Item:
+    """Something put: one exchange, or a list of rows."""
+
+    item: object
+    weight: int
+    rows: int
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A write job and its answer."""
+
+    fn: Callable[[sqlite3.Connection], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
+class Writer:
+    """The one thread that writes."""
+
+    def __init__(
+        self,
+        *,
+        to_rows: Callable[[object], list[Row]],
+        committed: Committed,
+        texts: Texts,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> None:
+        self.pending_rows = 0
+        self.pending_bytes = 0
+        self.committed_rows = 0
+        self.lost_rows = 0
+        self.lost_bodies = 0
+        self.last_commit_monotonic = time.monotonic()
+        self.error: str | None = None
+        self._to_rows = to_rows
+        self._committed = committed
+        self._texts = texts
+        self._limits = limits
+        self._clock = clock
+        self._queue: deque[_Item | Job] = deque()
+        self._lock = threading.Lock()  # guards the queue and the pending figures
+        self._wake = threading.Event()
+        self._full = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="llmflow-writer", daemon=True)
+        self._connection: Any = None  # the writer thread's own, from attach on
+        self._counters = counting.Counters()
+        self._upkeep = Upkeep(limits, clock)
+        self._gone: list[JSON] = []  # traces deleted in the transaction under way
+
+    # Any thread
+
+    def attach(self, connection: sqlite3.Connection) -> None:
+        """Take over the open connection."""
+        if isinstance(connection, Connection):
+            connection.texts = self._texts
+        self._connection = connection
+        self._counters = counting.load(connection)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def put(self, item: object, weight: int) -> None:
+        """Queue an item."""
+        rows = len(item) if isinstance(item, list) else 1
+        with self._lock:
+            self._queue.append(_Item(item, weight, rows))
+            self.pending_rows += rows
+            self.pending_bytes += weight
+        if not self._wake.is_set():
+            self._wake.set()
+        if self.pending_rows >= self._limits.batch_rows and not self._full.is_set():
+            self._full.set()
+
+    def call(self, fn: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Queue a job."""
+        job = Job(fn)
+        with self._lock:
+            is_open = not self._closing.is_set() or self._thread.is_alive()
+            if is_open:
+                self._queue.append(job)
+        if not is_open:
+            job.future.set_exception(StoreError("The database is closed."))
+        self._wake.set()
+        self._full.set()
+        return job.future
+
+    def delete_traces(self, which: Any) -> Future[int]:
+        """Queue the deletion of whole traces."""
+        return self.call(lambda connection: self._delete(connection, which))
+
+    def shed_bodies(self) -> int:
+        """Drop the bodies of all that waits."""
+        freed = 0
+        with self._lock:
+            for entry in self._queue:
+                if isinstance(entry, _Item) and entry.weight > ROW_BYTES * entry.rows:
+                    _drop_bodies(entry)
+                    self.lost_bodies += entry.rows
+                    freed += entry.weight - ROW_BYTES * entry.rows
+                    entry.weight = ROW_BYTES * entry.rows
+            self.pending_bytes -= freed
+        return freed
+
+    def shed_rows(self, count: int) -> int:
+        """Drop the oldest items that wait, at least `count` rows of them."""
+        gone = 0
+        with self._lock:
+            jobs: list[Job] = []
+            while self._queue and gone < count:
+                entry = self._queue.popleft()
+                if isinstance(entry, Job):
+                    jobs.append(entry)
+                    continue
+                gone += entry.rows
+                self.pending_rows -= entry.rows
+                self.pending_bytes -= entry.weight
+            self._queue.extendleft(reversed(jobs))
+            self.lost_rows += gone
+        return gone
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, then end. What cannot be written in time is lost."""
+        self._closing.set()
+        self._wake.set()
+        self._full.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        elif self._connection is not None:
+            self._connection.close()
+
+    @property
+    def is_erased(self) -> bool:
+        """Say whether nothing deleted is left in the file."""
+        return self._counters.erase_wanted == 0
+
+    # The writer thread
+
+    def _run(self) -> None:
+        try:
+            while not (self._closing.is_set() and not self._queue):
+                self._turn()
+        finally:
+            self._finish()
+
+    def _turn(self) -> None:
+        if not self._queue:
+            self._wake.clear()
+            if not self._queue and not self._closing.is_set():
+                self._wake.wait(self._upkeep_pause())
+        if not self._queue:
+            self._do_upkeep()
+            return
+        self._gather()
+        items, job = self._take()
+        rows = [row for item in items for row in self._rows_of(item)]
+        if items:
+            self._write_all(rows)
+            self._settle(items)
+        if job is not None:
+            self._do_job(job)
+        if self._upkeep.is_overdue():
+            self._do_upkeep()
+
+    def _gather(self) -> None:
+        """Give others up to 50 ms to join the batch."""
+        self._full.clear()
+        if self.pending_rows < self._limits.batch_rows and not self._has_job() and not self._closing.is_set():
+            self._full.wait(self._limits.batch_s)
+
+    def _has_job(self) -> bool:
+        with self._lock:
+            return any(isinstance(entry, Job) for entry in self._queue)
+
+    def _take(self) -> tuple[list[_Item], Job | None]:
+        """Take a batch from the queue, or what comes before a job and the job."""
+        items: list[_Item] = []
+        count = 0
+        with self._lock:
+            while self._queue and count < self._limits.batch_rows:
+                entry = self._queue.popleft()
+                if isinstance(entry, Job):
+                    return items, entry
+                items.append(entry)
+                count += entry.rows
+        return items, None
+
+    def _rows_of(self, entry: _Item) -> list[Row]:
+        try:
+            return self._to_rows(entry.item)
+        except Exception:  # noqa: BLE001 - one item that cannot be read must not end the thread
+            self.lost_rows += entry.rows
+            return []
+
+    def _settle(self, items: list[_Item]) -> None:
+        with self._lock:
+            self.pending_rows -= sum(item.rows for item in items)
+            self.pending_bytes -= sum(item.weight for item in items)
+
+    def _write_all(self, rows: list[Row]) -> None:
+        size = self._limits.batch_rows
+        for begin in range(0, len(rows), size):
+            self._write(rows[begin : begin + size])
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        """Write one batch, however often it takes; given up only when we close."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                written = self._transact(lambda c: insert_rows(c, rows, self._counters, int(self._clock() * 1000)))
+            except sqlite3.OperationalError as error:
+                self._fail(error)
+                if self._closing.wait(pause) and pause > _FIRST_PAUSE_S:
+                    self.lost_rows += len(rows)
+                    return
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+            except Exception:  # noqa: BLE001 - a value SQLite cannot hold: find the row, keep the others
+                self._write_singly(rows)
+                return
+            else:
+                self._note(len(written), written)
+                return
+
+    def _write_singly(self, rows: Sequence[Row]) -> None:
+        if len(rows) > 1:
+            for row in rows:
+                self._write([row])
+        else:
+            self.lost_rows += 1
+
+    def _note(self, count: int, written: list[Written]) -> None:
+        self.error = None
+        self.committed_rows += count
+        self.last_commit_monotonic = time.monotonic()
+        self._upkeep.note_rows()
+        self._tell(written)
+
+    def _tell(self, written: list[Written]) -> None:
+        gone, self._gone = self._gone, []
+        try:
+            self._committed(written, gone, self._counters.counter)
+        except Exception:  # noqa: BLE001 - what listeners do is not the writer's affair
+            self.error = self.error or None
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        """Remember why nothing can be written, and let nobody wait for it."""
+        self.error = f"The database cannot be written: {error}."
+        with self._lock:
+            jobs = [entry for entry in self._queue if isinstance(entry, Job)]
+            for job in jobs:
+                self._queue.remove(job)
+        for job in jobs:
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(StoreError(self.error))
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work in one transaction; the counters go back with it when it fails."""
+        before = self._counters.copy()
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(connection)
+            counting.save(connection, self._counters, before)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._counters = before
+            self._gone = []
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _do_job(self, job: Job) -> None:
+        if not job.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._transact(job.fn)
+        except sqlite3.Error as error:
+            job.future.set_exception(StoreError(f"The database cannot be written: {error}."))
+        except BaseException as error:  # noqa: BLE001 - the asker gets it, the thread goes on
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(result)
+            if self._gone:
+                self._tell([])
+
+    def _delete(self, connection: sqlite3.Connection, which: Any) -> int:
+        from llmflow_web.store.retention import delete_traces  # noqa: PLC0415 - rarely needed
+
+        count, gone = delete_traces(connection, which, self._counters)
+        self._gone = gone
+        self._upkeep.note_deletion()
+        return count
+
+    def _upkeep_pause(self) -> float | None:
+        return self._upkeep.pause(self._counters)
+
+    def _do_upkeep(self) -> None:
+        try:
+            for work in self._upkeep.due(self._connection, self._counters, is_idle=lambda: not self._queue):
+                if work.in_transaction:
+                    self._transact(work.fn)
+                else:
+                    work.fn(self._connection)
+                if self._gone:
+                    self._tell([])
+        except sqlite3.Error as error:
+            self._upkeep.back_off(error)
+
+    def _finish(self) -> None:
+        with self._lock:
+            left, self._queue = list(self._queue), deque()
+        for entry in left:
+            if isinstance(entry, Job) and entry.future.set_running_or_notify_cancel():
+                entry.future.set_exception(StoreError("The database is closed."))
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            pass  # the log is kept and read at the next start
+        self._connection.close()
+
+
+def _drop_bodies(entry: _Item) -> None:
+    """Let go of the bodies an item holds; the row remains and says so."""
+    if isinstance(entry.item, Exchange):
+        entry.item.request = entry.item.response = None
+        entry.item.notes.append("bodies were dropped: the database could not be written")
+    elif isinstance(entry.item, list):
+        entry.item = [
+            replace(row, span=_marked(row), bodies=()) if isinstance(row, Row) else row for row in entry.item
+        ]
+
+
+def _marked(row: Row) -> Any:
+    return replace(row.span, dropped=[*row.span.dropped, "bodies"])
+
+
