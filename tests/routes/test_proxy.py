@@ -38,7 +38,7 @@ def test_a_request_reaches_upstream_byte_for_byte(rig, upstream):
     """Method, path, query, header lines and body arrive as sent; only hop-by-hop and our own headers are missing."""
     body = bytes(range(256)) * 3
     rig.ask(
-        b"PATCH /v1/odd%20path//x?a=1&b=%2F&a=2 HTTP/1.1\r\nHost: localhost:8080\r\nX-Custom:   Spaced  value \r\n"
+        b"PATCH /v1/odd%%20path//x?a=1&b=%%2F&a=2 HTTP/1.1\r\nHost: localhost:8080\r\nX-Custom:   Spaced  value \r\n"
         b"x-repeated: 1\r\nX-Repeated: 2\r\nAuthorization: Bearer k\r\nX-LLMFlow-Tags: t\r\nX-Trace-Id: T1\r\n"
         b"X-Parent-Id: p\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
         b"Keep-Alive: 5\r\nX-Named: gone\r\nConnection: close, X-Named\r\nTE: trailers\r\n"
