@@ -218,7 +218,8 @@ def _bind_same_port(hosts: Sequence[str], port: int) -> list[socket.socket]:
 
 def _bind(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY only on connections of a socket that was made with its protocol named.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # A port in TIME_WAIT is free; on Windows the option would mean stealing a taken one.
         if hasattr(socket, "SO_REUSEPORT"):

@@ -17,8 +17,8 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 _TOKEN = rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]++"
 _TEXT = rb"[\t -~\x80-\xff]*+"
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:[ \t]*+;" + _TEXT + rb"|[ \t]*+)\r\n")
-_SIZE_LINE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}+(?:[ \t]*+(?:;" + _TEXT + rb")?)\r?)?")
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:;" + _TEXT + rb"|[ \t]*+)\r\n")
+_SIZE_LINE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}+(?:;" + _TEXT + rb"|[ \t]*+)\r?)?")
 _TRAILERS = re.compile(rb"(?:" + _TOKEN + rb":" + _TEXT + rb"\r\n)*+\r\n")
 
 
