@@ -1,9 +1,9 @@
-"""A byte-level scripted HTTP server: every answer is exact bytes, exact pauses and exact cuts, and all it got is kept.
+r"""A byte-level scripted HTTP server: every answer is exact bytes, exact pauses and exact cuts, and all it got is kept.
 
 One thread per connection on plain sockets, so that a script reads like what happens on the wire. Scripts are used up
 in order, one per request; then the default one answers.
 
-    with FakeUpstream().script(answer(200, body=b"hi"), wire(b"HTTP/1.1 200 OK\\r\\n", 0.1, b"…", RESET)) as upstream:
+    with FakeUpstream().script(answer(200, body=b"hi"), wire(b"HTTP/1.1 200 OK\r\n", 0.1, b"…", RESET)) as upstream:
         … upstream.url … upstream.requests[0].body
 
 By hand: `python tests/fake_upstream.py --port 8089 --gap 0.1` speaks OpenAI's API with canned answers.
@@ -22,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Self
 
 HANG = object()
 """A step: say nothing more until the client goes."""
@@ -215,7 +216,7 @@ class FakeUpstream:
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def start(self) -> FakeUpstream:
+    def start(self) -> Self:
         host, port = self._address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
@@ -238,7 +239,7 @@ class FakeUpstream:
             thread.join(10)
         self._listener.close()
 
-    def __enter__(self) -> FakeUpstream:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

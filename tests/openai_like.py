@@ -167,7 +167,7 @@ class OpenAILike:
             "flagged": False,
             "categories": dict.fromkeys(_CATEGORIES, False),
             "category_scores": dict.fromkeys(_CATEGORIES, 0.001),
-            "category_applied_input_types": dict.fromkeys(_CATEGORIES, ["text"]),
+            "category_applied_input_types": {key: ["text"] for key in _CATEGORIES},
         }
         model = body.get("model") or "omni-moderation-latest"
         send_json(talk, {"id": "modr-1", "model": model, "results": [result] * len(inputs)})
