@@ -16,6 +16,7 @@ LLMFlowError
 │   └── UpstreamTimeout     504   UPSTREAM_IDLE_TIMEOUT_S passed without a byte
 ├── StoreError              503   the database cannot be read or written just now
 │   └── StoreRefused        -     a file that is not ours, or newer than we are: nothing is touched
+├── StartRefused            -     the program cannot start: a port is taken; exit code 1
 └── ConfigError             -     a setting is wrong; the program ends with exit code 2
 """
 
@@ -115,6 +116,10 @@ class StoreError(LLMFlowError):
 
 class StoreRefused(StoreError):
     """A file that is not ours, or newer than this version: nothing is touched."""
+
+
+class StartRefused(LLMFlowError):
+    """The program cannot start; the message says why and what to do."""
 
 
 class ConfigError(LLMFlowError):
