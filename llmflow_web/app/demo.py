@@ -17,12 +17,11 @@ from typing import Any
 
 from llmflow_web.app import config as configuration
 from llmflow_web.app.cli import EXIT_FAILED, console_for
-from llmflow_web.app.config import Config
 from llmflow_web.app.demo_desk import Desk, Sent
 from llmflow_web.app.demo_script import SCENES
 from llmflow_web.app.fake_provider import FakeProvider
 from llmflow_web.app.serve import Server, run_server
-from llmflow_web.app.settings import UpstreamSetting
+from llmflow_web.app.settings import Config, UpstreamSetting
 from llmflow_web.console import Console, short_cost, short_count, short_duration, table
 
 VENDORS = ("openai", "groq", "mistral", "deepseek", "xai")

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Self
 
 from llmflow_web.app.build import House
-from llmflow_web.app.config import Config
+from llmflow_web.app.settings import Config
 from llmflow_web.console import Console
 from llmflow_web.errors import LLMFlowError
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from llmflow_web.app import config as configuration
+from llmflow_web.app.settings import Config
 from llmflow_web.console import Console
 from llmflow_web.errors import ConfigError, LLMFlowError
 
@@ -74,7 +75,7 @@ def _start(command: str, flags: Mapping[str, list[str]], config_file: str | None
     return run_server(config, console_for(config))
 
 
-def console_for(config: configuration.Config) -> Console:
+def console_for(config: Config) -> Console:
     """Make the console a configuration asks for; colours only on a terminal that knows them."""
     stream = sys.stdout
     is_terminal = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -30,7 +30,7 @@ def parse(command: str, argv: Sequence[str]) -> Options:
     """Read the arguments of `command`. Prints and exits for --help, --version and what is wrong (code 2)."""
     found: dict[str, Any] = vars(make_parser(command).parse_args(argv))
     config_file = found.pop("config", None)
-    extra = {name: found.pop(name) for name in ("once", "open") if name in found}
+    extra: dict[str, bool] = {name: found.pop(name) for name in ("once", "open") if name in found}
     return Options(flags=found, config_file=config_file, extra=extra)
 
 

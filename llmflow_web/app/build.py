@@ -1,0 +1,285 @@
+"""The map of the house: what is made of what, and in which order it opens and closes.
+
+    HttpServer(proxy)     → ProxyRoutes → Dispatcher → HttpClient → upstreams
+                                              └──▶ Recorder ──▶ Database (writer thread: RowMaker, PriceBook)
+    HttpServer(dashboard) → Router → api, ingest, live, assets ◀── Hub ◀── after each commit
+
+Everything gets its collaborators by constructor; this is the one place that knows them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+
+from llmflow_web.app.config import is_loopback
+from llmflow_web.app.settings import Config
+from llmflow_web.app.upstreams import upstreams_from
+from llmflow_web.console import Console
+from llmflow_web.errors import LLMFlowError, StartRefused
+from llmflow_web.net.client import ClientLimits, HttpClient
+from llmflow_web.net.dispatch import Dispatcher
+from llmflow_web.net.http import ServerCall
+from llmflow_web.net.server import LOOPBACK_HOSTS, HttpServer, ServerLimits
+from llmflow_web.net.upstreams import Upstream, without_loops
+from llmflow_web.record.exchange import RowMaker
+from llmflow_web.record.messages import search_text
+from llmflow_web.record.price_refresh import PriceCache, PriceRefresher
+from llmflow_web.record.pricing import PriceBook
+from llmflow_web.record.recorder import QueueLimits, Recorder
+from llmflow_web.routes.passthrough import PassthroughRoutes
+from llmflow_web.routes.proxy import ProxyRoutes
+from llmflow_web.store.counters import Counters
+from llmflow_web.store.counters import load as load_counters
+from llmflow_web.store.database import Batch, Database
+from llmflow_web.store.limits import Limits
+
+PRICE_CACHE_NAME = "prices.json"
+UNLIMITED_BYTES = 2**62
+LOSS_CHECK_S = 5.0
+COUNT_EVERY_S = 0.25
+DASHBOARD_GRACE_S = 1.0
+
+
+class House:
+    """A whole LLMFlow. `start` opens it, `stop` closes it; both belong to one loop."""
+
+    def __init__(self, config: Config, console: Console, env: Mapping[str, str] | None = None) -> None:
+        """Build everything; nothing is opened yet. env: where providers' keys and proxies are named."""
+        from llmflow_web.registry import PROVIDERS
+
+        env = os.environ if env is None else env
+        self.config = config
+        self.console = console
+        self.upstreams: dict[str, Upstream] = upstreams_from(config, PROVIDERS, env)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.prices = PriceBook(load=self._price_cache.load)
+        self._refresher: PriceRefresher | None = None
+        self.database = self._make_database()
+        self.recorder = Recorder(self.database, _queue_limits(config))
+        self.client = HttpClient(_client_limits(config), environ=env)
+        self.dispatcher = Dispatcher(
+            self.client, self.recorder, use_env_keys=config.env_keys, default_record=config.record
+        )
+        limits = _server_limits(config)
+        self.proxy = HttpServer(self._answer_proxy, limits=limits, name="proxy")
+        self.dashboard = HttpServer(self._answer_dashboard, limits=limits, name="dashboard")
+        self._proxy_routes = self._make_proxy_routes()
+        self._loss_timer: asyncio.TimerHandle | None = None
+        self._known_losses = (0, 0)
+        self._span_count = 0
+        self._is_counting = False
+
+    def __repr__(self) -> str:
+        return f"<House {self.proxy!r} {self.dashboard!r} {self.database!r}>"
+
+    # ── construction ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _price_cache(self) -> PriceCache:
+        return PriceCache(self.config.data_dir / PRICE_CACHE_NAME, self.config.price_url)
+
+    def _make_database(self) -> Database:
+        rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
+        secrets = (self.config.token,) if self.config.token else ()
+        return Database(
+            self.config.database,
+            to_rows=RowMaker(rows, self.prices, max_body_bytes=self.config.max_stored_body, secrets=secrets),
+            on_commit=self._on_commit,
+            texts=search_text,
+            limits=_store_limits(self.config),
+        )
+
+    def _make_proxy_routes(self) -> ProxyRoutes:
+        upstreams = without_loops(self.upstreams, self._own_ports())
+        return ProxyRoutes(
+            upstreams,
+            self.dispatcher,
+            admit=self._admit,
+            passthrough=PassthroughRoutes(upstreams, self.dispatcher).handle,
+            dashboard_port=lambda: self.dashboard.port,
+            proxy_port=lambda: self.proxy.port,
+            count_spans=lambda: self._span_count,
+        )
+
+    def _own_ports(self) -> list[int]:
+        running = [*self.proxy.ports, *self.dashboard.ports]
+        return running or [self.config.proxy_port, self.config.dashboard_port]
+
+    # ── opening and closing ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Open the store and listen on both ports. Raises StoreRefused or StartRefused; then nothing stays open."""
+        self._loop = asyncio.get_running_loop()
+        self.database.open()
+        self.database.start()
+        try:
+            await self._listen(self.dashboard, self.config.dashboard_port, "dashboard")
+            await self._listen(self.proxy, self.config.proxy_port, "proxy")
+        except BaseException:
+            await self.stop(0)
+            raise
+        self._proxy_routes = self._make_proxy_routes()  # once more: port 0 has become a number
+        self.database.note_ports(self.proxy.port, self.dashboard.port)
+        if self.database.kept_aside is not None:
+            self.console.warning(f"the database was damaged; it is kept as {self.database.kept_aside}")
+        self._count_soon()
+        self._watch_losses()
+        self._start_refreshing()
+
+    async def _listen(self, server: HttpServer, port: int, name: str) -> None:
+        host = self.config.host
+        hosts = LOOPBACK_HOSTS if host is None or host == "localhost" else (host,)
+        try:
+            await server.start(hosts, port)
+        except OSError as error:
+            raise StartRefused(_why_not(error, port, name, hosts)) from error
+
+    def _start_refreshing(self) -> None:
+        if self.config.price_refresh:
+            self._refresher = PriceRefresher(
+                self.prices, self._price_cache, ttl_s=self.config.price_ttl, report=self.console.detail
+            )
+            self._refresher.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no new calls, give running ones `grace_s`, write what is recorded, close everything."""
+        if self._loss_timer is not None:
+            self._loss_timer.cancel()
+        if self._refresher is not None:
+            self._refresher.stop()
+        self.recorder.close()
+        await self.proxy.stop(grace_s)
+        await self.dashboard.stop(min(grace_s, DASHBOARD_GRACE_S))
+        await self.client.close()
+        self._loop = None
+        self.database.close()
+
+    # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def proxy_url(self) -> str:
+        """The proxy's address, for people and base URLs."""
+        return f"http://{_shown_host(self.config.host)}:{self.proxy.port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        """The dashboard's address."""
+        return f"http://{_shown_host(self.config.host)}:{self.dashboard.port}"
+
+    # ── after a commit ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_commit(self, batch: Batch) -> None:
+        """Tell the loop and the console. Called on the writer thread."""
+        if not self.config.quiet:
+            self._print_calls(batch)
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the loop has just been closed
+                loop.call_soon_threadsafe(self._after_commit, batch)
+
+    def _print_calls(self, batch: Batch) -> None:
+        for row in batch.rows:
+            is_call = row["source"] in ("proxy", "passthrough")
+            if row["seq"] not in batch.updated and (is_call or self.console.is_verbose):
+                self.console.call(row)
+
+    def _after_commit(self, batch: Batch) -> None:
+        self.recorder.on_commit()
+        self._count_soon()
+
+    def _count_soon(self) -> None:
+        if self._loop is not None and not self._is_counting:
+            self._is_counting = True
+            self._loop.call_later(COUNT_EVERY_S, self._count)
+
+    def _count(self) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+
+        def counted(future: Future[Counters]) -> None:
+            with suppress(RuntimeError, LLMFlowError, CancelledError):
+                loop.call_soon_threadsafe(self._set_count, future.result().spans)
+
+        self.database.read(load_counters).add_done_callback(counted)
+
+    def _set_count(self, count: int) -> None:
+        self._is_counting = False
+        self._span_count = count
+
+    def _watch_losses(self) -> None:
+        """Say on the console, at most every LOSS_CHECK_S, what could not be stored and why."""
+        counts = self.recorder.counts()
+        losses = (counts["lost_rows"], counts["lost_bodies"])
+        if losses != self._known_losses:
+            reason = f": {self.database.error}" if self.database.error else ""
+            self.console.error(f"{losses[0]} calls and {losses[1]} bodies were not stored so far{reason}")
+            self._known_losses = losses
+        if self._loop is not None:
+            self._loss_timer = self._loop.call_later(LOSS_CHECK_S, self._watch_losses)
+
+    def _answer_proxy(self, call: ServerCall) -> None:
+        self._proxy_routes.handle(call)
+
+    def _admit(self, call: ServerCall) -> bytes | None:
+        return b""
+
+    def _answer_dashboard(self, call: ServerCall) -> None:
+        call.respond_json(200, {"status": "ok", **self.recorder.counts()})
+
+
+def _store_limits(config: Config) -> Limits:
+    return Limits(
+        max_spans=config.max_traces,
+        max_age_s=config.max_age,
+        max_bytes=config.max_size or UNLIMITED_BYTES,
+        max_logs=config.max_logs,
+        max_metrics=config.max_metrics,
+    )
+
+
+def _queue_limits(config: Config) -> QueueLimits:
+    return QueueLimits(
+        max_rows=config.queue_rows,
+        max_bytes=config.queue_bytes,
+        max_capture_bytes=config.max_capture_memory,
+        max_body_bytes=config.max_stored_body,
+    )
+
+
+def _client_limits(config: Config) -> ClientLimits:
+    return ClientLimits(
+        connect_timeout_s=config.connect_timeout,
+        upstream_idle_timeout_s=config.upstream_idle_timeout,
+    )
+
+
+def _server_limits(config: Config) -> ServerLimits:
+    return ServerLimits(
+        max_head_bytes=config.max_head,
+        max_connections=config.max_connections,
+        head_timeout_s=config.head_timeout,
+        body_idle_timeout_s=config.body_timeout,
+        keep_alive_timeout_s=config.idle_timeout,
+    )
+
+
+def _shown_host(host: str | None) -> str:
+    if host is None or is_loopback(host) or host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return "localhost" if host != "::1" else "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
+def _why_not(error: OSError, port: int, name: str, hosts: Sequence[str]) -> str:
+    where = " and ".join(hosts)
+    flag = f"--{name}-port"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} ({name}) is taken on {where}: stop what listens there, or choose another with {flag}"
+    if error.errno == errno.EACCES:
+        return f"port {port} ({name}) may not be used on {where}: choose one above 1023 with {flag}"
+    return f"cannot listen on port {port} ({name}) of {where}: {error.strerror or error}"
