@@ -214,10 +214,7 @@ class UsageChunkFilter:
         tail = b"".join(self._held)
         self._held.clear()
         self._held_size = 0
-        if tail and self._is_usage(tail):
-            self.removed += 1
-            return b""
-        return tail
+        return self._without(tail) if tail and self._is_usage(tail) else tail
 
     def _look(self, data: bytes) -> bool:
         """Decide by the first bytes whether this is an event stream at all."""
@@ -271,11 +268,16 @@ class UsageChunkFilter:
             piece = data[start : end.end()]
             start = end.end()
             if self._is_usage(piece):
-                self.removed += 1
+                out.append(self._without(piece))
                 self._skip_lf = start == len(data) and piece.endswith(b"\r")
             else:
                 out.append(piece)
         return start
+
+    def _without(self, piece: bytes) -> bytes:
+        """Count a removed event; blank lines before it are not part of it."""
+        self.removed += 1
+        return piece[: len(piece) - len(piece.lstrip(b"\r\n"))]
 
     @staticmethod
     def _is_usage(piece: bytes) -> bool:
