@@ -1,0 +1,174 @@
+// @ts-check
+/**
+ * What happens now: one WebSocket, asked again with a growing pause when it breaks, replaced by polling when it will not stand.
+ * Events: "state", "rows" {op, rows}, "refresh" (ask again, something may have been missed), "stats", "log", "metric".
+ */
+import { get } from "./api.js";
+
+const FIRST_PAUSE_MS = 500;
+const LAST_PAUSE_MS = 10_000;
+const POLL_MS = 3000;
+const TRIES_BEFORE_POLLING = 2;
+
+/** @typedef {"connecting"|"live"|"polling"|"paused"|"offline"} State */
+
+export class Live extends EventTarget {
+  /** @param {{WebSocket?: any, address?: string}} [given] */
+  constructor(given = {}) {
+    super();
+    this.make = given.WebSocket ?? WebSocket;
+    this.address = given.address ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
+    /** @type {State} */
+    this.state = "connecting";
+    this.isPaused = false;
+    this.missed = 0; // rows that came while paused
+    this.tries = 0;
+    this.seq = 0;
+    this.retryAt = 0;
+    /** @type {WebSocket|null} */
+    this.socket = null;
+    /** @type {Record<string, string>|null} */
+    this.filter = null;
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    this.timer = undefined;
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    this.poller = undefined;
+  }
+
+  start() {
+    this.#connect();
+    addEventListener("online", () => this.retry());
+    addEventListener("pagehide", () => this.socket?.close());
+    addEventListener("pageshow", (event) => event.persisted && this.retry());
+  }
+
+  /** What the list shows, so that the server sends just that. @param {Record<string, string>|null} filter */
+  subscribe(filter) {
+    this.filter = filter;
+    this.#send();
+  }
+
+  /** Stop or go on showing what comes. */
+  toggle() {
+    if (this.state === "offline") return this.retry();
+    this.isPaused = !this.isPaused;
+    this.missed = 0;
+    this.#settle();
+    if (!this.isPaused) this.#tell("refresh");
+    return undefined;
+  }
+
+  /** Try again at once. */
+  retry() {
+    if (this.socket && this.socket.readyState < 2) return;
+    clearTimeout(this.timer);
+    this.#connect();
+  }
+
+  #connect() {
+    const socket = new this.make(this.address);
+    this.socket = socket;
+    socket.onopen = () => {
+      const isBack = this.tries > 0;
+      this.tries = 0;
+      clearTimeout(this.poller);
+      this.poller = undefined;
+      this.isPolling = false;
+      this.#send();
+      this.#settle();
+      if (isBack) this.#tell("refresh");
+    };
+    socket.onmessage = (/** @type {MessageEvent} */ event) => this.#receive(event.data);
+    socket.onclose = () => this.#lost(socket);
+  }
+
+  /** @param {WebSocket} socket */
+  #lost(socket) {
+    if (socket !== this.socket) return;
+    this.socket = null;
+    this.tries += 1;
+    const pause = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.tries - 1)) * (0.75 + Math.random() / 2);
+    this.retryAt = Date.now() + pause;
+    this.timer = setTimeout(() => this.#connect(), pause);
+    if (this.tries >= TRIES_BEFORE_POLLING && !this.poller) this.#poll();
+    this.#settle();
+  }
+
+  async #poll() {
+    this.poller = setTimeout(() => {}, 0);
+    try {
+      const stats = await get("/api/stats");
+      this.isPolling = true;
+      this.#tell("stats", stats);
+      if (!document.hidden && !this.isPaused) this.#tell("refresh");
+    } catch {
+      this.isPolling = false;
+    }
+    if (this.socket?.readyState === 1) return;
+    this.#settle();
+    this.poller = setTimeout(() => this.#poll(), POLL_MS);
+  }
+
+  #send() {
+    if (this.socket?.readyState !== 1 || !this.filter) return;
+    this.socket.send(JSON.stringify({ type: "subscribe", traces: true, filter: this.filter, ...(this.seq ? { after: this.seq } : {}) }));
+  }
+
+  /** @param {string} data */
+  #receive(data) {
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return;
+    }
+    const body = message.payload ?? message;
+    switch (message.type) {
+      case "trace":
+        this.seq = Math.max(this.seq, message.seq ?? body.seq ?? 0);
+        this.#rows(message.op ?? body.op, message.rows ?? body.rows ?? []);
+        break;
+      case "new_span":
+        this.#tell("span", body);
+        break;
+      case "gap":
+        this.#tell("refresh");
+        break;
+      case "stats_update":
+        this.#tell("stats", body);
+        break;
+      case "new_log":
+        this.#tell("log", body);
+        break;
+      case "new_metric":
+        this.#tell("metric", body);
+        break;
+      default:
+    }
+  }
+
+  /** @param {"new"|"update"|"delete"} op @param {any[]} rows */
+  #rows(op, rows) {
+    if (this.isPaused) {
+      if (op === "new") this.missed += rows.length;
+      this.#tell("state");
+      return;
+    }
+    this.#tell("rows", { op, rows });
+  }
+
+  #settle() {
+    const isOpen = this.socket?.readyState === 1;
+    /** @type {State} */
+    let state = "connecting";
+    if (isOpen || this.isPolling) state = this.isPaused ? "paused" : isOpen ? "live" : "polling";
+    else if (this.tries >= TRIES_BEFORE_POLLING) state = "offline";
+    this.state = state;
+    this.#tell("state");
+  }
+
+  /** @param {string} name @param {any} [detail] */
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}

@@ -1,0 +1,269 @@
+"""A stand-in for the dashboard port: the API's routes over made-up traces, static files with the real CSP, a WebSocket.
+
+It lets the dashboard's tests script what a real server can hardly be made to do: cut the socket, answer 500, send hostile text.
+Run it by hand to look at the screens: `python tests/browser/mock_server.py [port]`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import mimetypes
+import re
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import mock_traces
+
+STATIC = Path(__file__).resolve().parents[2] / "llmflow_web" / "static"
+CSP = (
+    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' ws: wss:; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+PAGES = re.compile(r"^/(index\.html|(traces|sessions|diff)(/.*)?|analytics|models|logs|metrics|timeline|setup)?$")
+
+
+class World:
+    """What the server knows and how it should misbehave."""
+
+    def __init__(self, traces: list[dict[str, Any]]) -> None:
+        self.traces = sorted(traces, key=lambda trace: -trace["row"]["timestamp"])
+        self.sockets: list[Any] = []
+        self.subscriptions: list[dict[str, Any]] = []
+        self.requests: list[str] = []
+        self.is_down = False  # every API answer is 500 and every WebSocket is refused
+        self.delay_s = 0.0
+        self.lock = threading.Lock()
+
+    def rows(self, params: dict[str, str]) -> list[dict[str, Any]]:
+        """Return the list elements that pass `params`, as the server would."""
+        rows = [trace["row"] for trace in self.traces]
+        for key in ("model", "provider", "session_id"):
+            if params.get(key):
+                rows = [row for row in rows if row[key] == params[key]]
+        if params.get("status"):
+            rows = [row for row in rows if (row["status"] >= 400) == (params["status"] == "error")]
+        for word in params.get("filter", "").split():
+            rows = [row for row in rows if _passes(row, word)]
+        sort = params.get("sort", "-time")
+        name = {"time": "timestamp", "duration": "duration_ms", "cost": "estimated_cost", "tokens": "total_tokens"}
+        rows.sort(key=lambda row: row[name[sort.lstrip("-")]] or 0, reverse=sort.startswith("-"))
+        return rows
+
+    def emit(self, message: dict[str, Any]) -> None:
+        """Send one message to everybody who listens."""
+        data = json.dumps(message).encode()
+        size = len(data)
+        head = bytes([0x81, size]) if size < 126 else struct.pack("!BBH", 0x81, 126, size)
+        if size > 0xFFFF:
+            head = struct.pack("!BBQ", 0x81, 127, size)
+        with self.lock:
+            for socket in list(self.sockets):
+                try:
+                    socket.sendall(head + data)
+                except OSError:
+                    self.sockets.remove(socket)
+
+    def arrive(self, trace: dict[str, Any]) -> None:
+        """Let a new trace come in, live."""
+        self.traces.insert(0, trace)
+        self.emit({"type": "trace", "op": "new", "seq": trace["row"]["seq"], "rows": [trace["row"]]})
+
+    def drop_sockets(self) -> None:
+        """Cut every WebSocket."""
+        with self.lock:
+            for socket in self.sockets:
+                with suppress(OSError):
+                    socket.shutdown(2)
+            self.sockets.clear()
+
+
+def _passes(row: dict[str, Any], word: str) -> bool:
+    if word.startswith("since:"):
+        return True
+    text = json.dumps(row).lower()
+    return word[1:].lower() not in text if word.startswith("-") else word.split(":")[-1].lower() in text
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    protocol_version = "HTTP/1.1"
+    world: World
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Answer by path: socket, API, page, file."""
+        url = urlsplit(self.path)
+        self.world.requests.append(self.path)
+        if url.path == "/ws":
+            self._socket()
+        elif url.path.startswith("/api/"):
+            time.sleep(self.world.delay_s)
+            self._api(unquote(url.path), dict(parse_qsl(url.query)))
+        elif PAGES.match(url.path):
+            self._file(STATIC / "index.html")
+        else:
+            self._file(STATIC / url.path.lstrip("/"))
+
+    def _send(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {
+            "Content-Type": kind, "Content-Length": str(len(body)), "Content-Security-Policy": CSP, "Cache-Control": "no-cache",
+            "X-Content-Type-Options": "nosniff", **(headers or {}),
+        }.items():  # fmt: skip
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _json(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self._send(status, json.dumps(value).encode(), "application/json; charset=utf-8", headers)
+
+    def _file(self, path: Path) -> None:
+        if STATIC not in path.resolve().parents or not path.is_file():
+            self._send(404, b"Not Found", "text/plain")
+            return
+        kind = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(path.name)[0] or "text/plain"
+        self._send(200, path.read_bytes(), f"{kind}; charset=utf-8")
+
+    def _api(self, path: str, params: dict[str, str]) -> None:
+        if self.world.is_down:
+            self._json({"error": "the store is on fire"}, 500)
+            return
+        if path == "/api/traces":
+            self._list(params)
+            return
+        match = re.match(r"^/api/traces/([^/]+)(/tree)?$", path)
+        if match:
+            self._trace(match[1], is_tree=bool(match[2]))
+            return
+        answer = ROUTES.get(path.split("/")[2])
+        if answer is None:
+            self._json({"error": "Not Found"}, 404)
+        else:
+            self._json(answer(self.world, path, params))
+
+    def _list(self, params: dict[str, str]) -> None:
+        rows = self.world.rows(params)
+        start = int(params.get("cursor") or 0)
+        stop = start + int(params.get("limit", 50))
+        self._json(rows[start:stop], headers={"x-llmflow-next-cursor": str(stop)} if stop < len(rows) else {})
+
+    def _trace(self, key: str, *, is_tree: bool) -> None:
+        for trace in self.world.traces:
+            if key != trace["row"]["trace_id"] and key not in trace["details"]:
+                continue
+            if is_tree:
+                self._json(trace["tree"])
+            else:
+                self._json(trace["details"].get(key) or trace["details"][trace["row"]["id"]])
+            return
+        self._json({"error": "Trace not found"}, 404)
+
+    def _socket(self) -> None:
+        if self.world.is_down or "websocket" not in self.headers.get("Upgrade", "").lower():
+            self._send(400, b"WebSocket upgrade failed", "text/plain")
+            return
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+        self.send_response(101)
+        for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)):
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        with self.world.lock:
+            self.world.sockets.append(self.connection)
+        while True:
+            message = self._frame()
+            if message is None:
+                break
+            self.world.subscriptions.append(message)
+        with self.world.lock, suppress(ValueError):
+            self.world.sockets.remove(self.connection)
+
+    def _frame(self) -> dict[str, Any] | None:
+        try:
+            head = self.rfile.read(2)
+            if len(head) < 2 or head[0] & 0x0F == 8:
+                return None
+            size = head[1] & 0x7F
+            if size == 126:
+                size = struct.unpack("!H", self.rfile.read(2))[0]
+            mask = self.rfile.read(4)
+            return json.loads(bytes(byte ^ mask[i % 4] for i, byte in enumerate(self.rfile.read(size))))
+        except (OSError, ValueError):
+            return None
+
+
+def _facets(world: World, _: str, params: dict[str, str]) -> Any:
+    values = [trace["row"].get(params.get("field", "model")) for trace in world.traces]
+    return [{"value": value, "count": values.count(value)} for value in sorted({v for v in values if v})]
+
+
+def _histogram(world: World, _: str, params: dict[str, str]) -> Any:
+    rows = world.rows(params)
+    if not rows:
+        return {"buckets": []}
+    times = [row["timestamp"] for row in rows]
+    start, step = min(times), max(1, (max(times) - min(times)) // 60 + 1)
+    buckets = [{"start": start + i * step, "end": start + (i + 1) * step - 1, "count": 0, "errors": 0} for i in range(60)]
+    for row in rows:
+        bucket = buckets[(row["timestamp"] - start) // step]
+        bucket["count"] += 1
+        bucket["errors"] += row["status"] >= 400
+    return {"buckets": buckets}
+
+
+ROUTES: dict[str, Callable[[World, str, dict[str, str]], Any]] = {
+    "stats": lambda world, *_: mock_traces.stats(world.traces),
+    "config": lambda *_: {"proxy_port": 8080, "dashboard_port": 3000, "version": "0.1.0"},
+    "models": lambda world, *_: mock_traces.models(world.traces),
+    "facets": _facets,
+    "histogram": _histogram,
+    "sessions": lambda world, path, _: mock_traces.sessions(world.traces, path.removeprefix("/api/sessions").strip("/")),
+    "analytics": lambda world, path, params: mock_traces.analytics(world.traces, path, params),
+    "timeline": lambda world, *_: mock_traces.timeline(world.traces),
+    "logs": lambda *_: mock_traces.LOGS,
+    "metrics": lambda *_: mock_traces.METRICS,
+    "spans": lambda *_: [],
+}
+
+
+class MockServer:
+    """The server on a free port of loopback, in a thread of its own."""
+
+    def __init__(self, traces: list[dict[str, Any]], port: int = 0) -> None:
+        self.world = World(traces)
+        handler = type("BoundHandler", (Handler,), {"world": self.world})
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self) -> MockServer:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.world.drop_sockets()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(5)
+
+
+if __name__ == "__main__":
+    chosen = int(sys.argv[1]) if len(sys.argv) > 1 else 3999
+    with MockServer(mock_traces.believable(), chosen) as running:
+        print(running.url)
+        running.thread.join()
