@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +21,10 @@ from llmflow_web.store import files
 from llmflow_web.store.insert import Written
 from llmflow_web.store.limits import Limits
 from llmflow_web.store.readers import Readers
+from llmflow_web.store.retention import choose
 from llmflow_web.store.search import Texts
 from llmflow_web.store.writer import Writer
+from llmflow_web.wire.filter import Filter
 
 __all__ = ["Batch", "Database", "Limits"]
 
@@ -141,9 +143,25 @@ class Database:
         self._writer.close(timeout_s)
         self._lock.release()
 
-    def delete_traces(self, which: Any) -> Future[int]:
-        """Delete whole traces: those of these ids, or those a Filter lets through. Gives the number of spans gone."""
-        return self._writer.delete_traces(which)
+    def delete_traces(self, which: Filter | Sequence[str]) -> Future[int]:
+        """Delete whole traces: those of these ids, or those of which a filter lets a span through.
+
+        Gives the number of spans gone. It takes back their share of all sums; `is_erased` tells when their text is
+        gone from the file, too.
+        """
+        answer: Future[int] = Future()
+
+        def begin(found: Future[Any]) -> None:
+            _chain(found, lambda chosen: _chain(self._writer.delete_traces(chosen), answer.set_result, answer), answer)
+
+        self.call(_nothing).add_done_callback(
+            lambda _: begin(self.read(choose, which, long=True))
+        )  # after what was put before it is committed, so that it is found
+        return answer
+
+    def prune(self) -> Future[None]:
+        """Prune down to the limits now and wipe what went; `is_settled` tells when it is done."""
+        return self._writer.prune_now()
 
     def shed_bodies(self) -> int:
         """Drop the bodies of all that waits, keep the rows, and return the bytes set free."""
@@ -192,3 +210,25 @@ class Database:
     def is_erased(self) -> bool:
         """Say whether the text of all explicit deletions is gone from the file, too."""
         return self._writer.is_erased
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether nothing waits to be written and no upkeep (index, retention, wiping) is due."""
+        return self._writer.is_settled
+
+
+def _nothing(_: sqlite3.Connection) -> None:
+    """Do nothing: a job that only waits for its turn."""
+
+
+def _chain(future: Future[Any], then: Callable[[Any], None], answer: Future[Any]) -> None:
+    """Go on with a future's result, or give its error to who waits for the answer."""
+
+    def go_on(done: Future[Any]) -> None:
+        error = done.exception()
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            then(done.result())
+
+    future.add_done_callback(go_on)

@@ -314,9 +314,7 @@ _SELECT_TRACES = (
     "FROM traces t CROSS JOIN spans r ON r.seq = t.root_seq WHERE t.trace_id IN ({})"
 )
 _UPDATE_TRACE = f"UPDATE traces SET {', '.join(f'{name} = ?' for name in _TRACE_COLUMNS[3:])} WHERE first_seq = ?"
-_INSERT_BODY = (
-    "INSERT OR REPLACE INTO bodies (key, encoding, size, is_cut, is_raw, data) VALUES (?, ?, ?, ?, ?, ?)"
-)
+_INSERT_BODY = "INSERT OR REPLACE INTO bodies (key, encoding, size, is_cut, is_raw, data) VALUES (?, ?, ?, ?, ?, ?)"
 OLD_COLUMNS = (
     "trace_id", "id", "parent_id", "start_ns", "duration_ns", "ttft_ms", "provider", "model", "service_name", "status",
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",

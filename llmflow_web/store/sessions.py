@@ -52,11 +52,17 @@ class SessionSums:
     def load(self, ids: Iterable[str]) -> None:
         """Read the sessions that are there already."""
         for session_id in ids:
-            row = self._connection.execute(
-                f"SELECT {_SESSION_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)
-            ).fetchone()
-            if row is not None:
-                self._sessions[session_id] = Session(*row)
+            self.load_more(session_id)
+
+    def load_more(self, session_id: str) -> None:
+        """Read one session unless it is known already."""
+        if session_id in self._sessions:
+            return
+        row = self._connection.execute(
+            f"SELECT {_SESSION_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)
+        ).fetchone()
+        if row is not None:
+            self._sessions[session_id] = Session(*row)
 
     def add(self, session_id: str, span: Span, share: Share) -> None:
         """Add one span to its session."""

@@ -69,7 +69,9 @@ def _by_time(connection: sqlite3.Connection, compiled: Compiled, page: Page) -> 
     ]
     rows, last = list_rows_of(connection, seqs)
     full = len(rows) == page.limit and last is not None
-    return ListPage(rows, make_cursor(last, seqs[-1]) if full and last is not None else None, change=_change(connection))
+    return ListPage(
+        rows, make_cursor(last, seqs[-1]) if full and last is not None else None, change=_change(connection)
+    )
 
 
 _SORT_COLUMNS = {"duration": "s.duration_ns", "cost": "s.estimated_cost", "tokens": "s.total_tokens"}

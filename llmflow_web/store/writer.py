@@ -20,6 +20,7 @@ from llmflow_web.model import JSON, Exchange, Row
 from llmflow_web.store import counters as counting
 from llmflow_web.store.insert import Written, insert_rows
 from llmflow_web.store.limits import Limits
+from llmflow_web.store.retention import Chosen, Deletion
 from llmflow_web.store.search import Connection, Texts
 from llmflow_web.store.upkeep import Upkeep
 
@@ -82,6 +83,7 @@ class Writer:
         self._connection: Any = None  # the writer thread's own, from attach on
         self._counters = counting.Counters()
         self._upkeep = Upkeep(limits, clock)
+        self._deletions: deque[tuple[Deletion, Future[int]]] = deque()
         self._gone: list[JSON] = []  # traces deleted in the transaction under way
 
     # Any thread
@@ -122,9 +124,21 @@ class Writer:
         self._full.set()
         return job.future
 
-    def delete_traces(self, which: Any) -> Future[int]:
-        """Queue the deletion of whole traces."""
-        return self.call(lambda connection: self._delete(connection, which))
+    def delete_traces(self, chosen: Chosen) -> Future[int]:
+        """Queue the deletion of whole traces; the answer is the number of spans that went."""
+        answer: Future[int] = Future()
+        begun = self.call(lambda _: self._deletions.append((Deletion(chosen, self._limits.prune_rows), answer)))
+        begun.add_done_callback(lambda future: _pass_on_error(future, answer))
+        return answer
+
+    def prune_now(self) -> Future[None]:
+        """Prune down to the limits and wipe what went; `is_settled` tells when it is done."""
+
+        def work(_: sqlite3.Connection) -> None:
+            self._counters.erase_wanted += 1
+            self._upkeep.prune_now()
+
+        return self.call(work)
 
     def shed_bodies(self) -> int:
         """Drop the bodies of all that waits."""
@@ -169,24 +183,32 @@ class Writer:
     @property
     def is_erased(self) -> bool:
         """Say whether nothing deleted is left in the file."""
-        return self._counters.erase_wanted == 0
+        return self._counters.erase_wanted == 0 and not self._deletions
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether nothing waits and no upkeep is due."""
+        return not self._queue and not self._deletions and self._upkeep.is_settled
 
     # The writer thread
 
     def _run(self) -> None:
         try:
-            while not (self._closing.is_set() and not self._queue):
+            while self._queue or self._deletions or not self._closing.is_set():
                 self._turn()
         finally:
             self._finish()
 
     def _turn(self) -> None:
-        if not self._queue:
+        if self._deletions:
+            self._do_deletion()
+        elif not self._queue:
             self._wake.clear()
             if not self._queue and not self._closing.is_set():
-                self._wake.wait(self._upkeep_pause())
+                self._wake.wait(self._upkeep.pause())
         if not self._queue:
-            self._do_upkeep()
+            if not self._closing.is_set() and not self._deletions:
+                self._do_upkeep()
             return
         self._gather()
         items, job = self._take()
@@ -269,7 +291,7 @@ class Writer:
         self.error = None
         self.committed_rows += count
         self.last_commit_monotonic = time.monotonic()
-        self._upkeep.note_rows()
+        self._upkeep.note_rows(self._counters)
         self._tell(written)
 
     def _tell(self, written: list[Written]) -> None:
@@ -318,28 +340,30 @@ class Writer:
             job.future.set_exception(error)
         else:
             job.future.set_result(result)
-            if self._gone:
-                self._tell([])
 
-    def _delete(self, connection: sqlite3.Connection, which: Any) -> int:
-        from llmflow_web.store.retention import delete_traces  # noqa: PLC0415 - rarely needed
-
-        count, gone = delete_traces(connection, which, self._counters)
+    def _do_deletion(self) -> None:
+        """Delete one piece of the oldest deletion under way."""
+        deletion, answer = self._deletions[0]
+        try:
+            gone, spans = self._transact(lambda c: deletion.step(c, self._counters))
+        except sqlite3.Error as error:
+            self._deletions.popleft()
+            answer.set_exception(StoreError(f"The database cannot be written: {error}."))
+            return
+        deletion.note(len(gone), spans)
         self._gone = gone
+        self._tell([])
         self._upkeep.note_deletion()
-        return count
-
-    def _upkeep_pause(self) -> float | None:
-        return self._upkeep.pause(self._counters)
+        if deletion.is_done:
+            self._deletions.popleft()
+            answer.set_result(deletion.count)
 
     def _do_upkeep(self) -> None:
         try:
             for work in self._upkeep.due(self._connection, self._counters, is_idle=lambda: not self._queue):
-                if work.in_transaction:
-                    self._transact(work.fn)
-                else:
-                    work.fn(self._connection)
-                if self._gone:
+                gone = self._transact(work.fn) if work.in_transaction else work.fn(self._connection)
+                if gone:
+                    self._gone = gone
                     self._tell([])
         except sqlite3.Error as error:
             self._upkeep.back_off(error)
@@ -357,18 +381,20 @@ class Writer:
         self._connection.close()
 
 
+def _pass_on_error(begun: Future[Any], answer: Future[Any]) -> None:
+    error = begun.exception()
+    if error is not None:
+        answer.set_exception(error)
+
+
 def _drop_bodies(entry: _Item) -> None:
     """Let go of the bodies an item holds; the row remains and says so."""
     if isinstance(entry.item, Exchange):
         entry.item.request = entry.item.response = None
         entry.item.notes.append("bodies were dropped: the database could not be written")
     elif isinstance(entry.item, list):
-        entry.item = [
-            replace(row, span=_marked(row), bodies=()) if isinstance(row, Row) else row for row in entry.item
-        ]
+        entry.item = [replace(row, span=_marked(row), bodies=()) if isinstance(row, Row) else row for row in entry.item]
 
 
 def _marked(row: Row) -> Any:
     return replace(row.span, dropped=[*row.span.dropped, "bodies"])
-
-
