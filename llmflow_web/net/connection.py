@@ -292,11 +292,7 @@ class Connection(asyncio.Protocol):
         if self._is_tls or sock is None:
             return
         with contextlib.suppress(OSError):  # nothing more to read
-            while self.call is not None:
-                data = os.read(sock.fileno(), 65536)
-                if not data:
-                    self.eof_received()
-                    return
+            while self.call is not None and (data := os.read(sock.fileno(), 65536)):
                 self.data_received(data)
 
     def _cut(self, call: Call, exc: Exception | None) -> None:

@@ -96,12 +96,14 @@ class Pool:
 
     def released(self, connection: Connection) -> None:
         """Give a free connection to who waits longest, or keep it."""
+        now = monotonic()
+        connection.idle(now, self._limits.idle_timeout_s)
         if self._waiting:
             call = self._waiting.popleft()
-            if not connection.begin(call):
+            if not connection.is_fresh(now) or not connection.begin(call):
                 self._waiting.appendleft(call)  # its turn comes when the dead connection is off the list
+                connection.close()
             return
-        connection.idle(monotonic(), self._limits.idle_timeout_s)
         self._idle.append(connection)
         if len(self._idle) > self._limits.max_idle_per_origin:
             self._idle.popleft().close()
