@@ -19,6 +19,7 @@ JSON = dict[str, Any]
 
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_IMAGE = 85
+VECTOR_SIZE = 256
 _NO_USAGE_QUESTION = frozenset({"mistral"})  # reports usage on the last chunk without being asked
 
 
@@ -232,15 +233,15 @@ def _finish_reason(answer: Answer) -> str:
 
 def _embeddings(request: JSON, answer: Answer) -> JSON:
     rows = [
-        {"object": "embedding", "index": index, "embedding": _vector(text)}
+        {"object": "embedding", "index": index, "embedding": _vector(text, request.get("dimensions", VECTOR_SIZE))}
         for index, text in enumerate(request["input"])
     ]
     model = answer.model or request["model"]
     return {"object": "list", "data": rows, "model": model, "usage": usage_of(request, answer)}
 
 
-def _vector(text: str) -> list[float]:
-    return [round(((ord(char) * (index + 7)) % 199 - 99) / 990, 6) for index, char in enumerate((text * 16)[:256])]
+def _vector(text: str, size: int) -> list[float]:
+    return [round(((ord(text[i % len(text)]) * (i + 7)) % 199 - 99) / 990, 6) for i in range(size)]
 
 
 def _message_tokens(message: JSON) -> int:

@@ -63,13 +63,13 @@ def make_parser(command: str) -> argparse.ArgumentParser:
 def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
     text = setting.help if setting.kind.is_switch else f"{setting.help} [{setting.default_text}]"
     positive = "--" + setting.name.replace("_", "-")
-    negative = "--no-" + setting.name.replace("_", "-").removeprefix("no-")
     if not setting.kind.is_switch:
         group.add_argument(positive, action="append", dest=setting.name, metavar=setting.kind.metavar, help=text)
         return
-    for flag, word in ((positive, "on"), (negative, "off")):
-        if flag == negative and setting.name.startswith("no_"):
-            continue
+    words = {positive: "on"}
+    if not setting.name.startswith("no_"):
+        words["--no-" + setting.name.replace("_", "-")] = "off"
+    for flag, word in words.items():
         shown = argparse.SUPPRESS if flag != setting.flag else text if flag == positive else _denied(setting.help)
         group.add_argument(flag, action="append_const", const=word, dest=setting.name, help=shown)
 
