@@ -156,6 +156,10 @@ class HttpServer:
         """Return the loop's time."""
         return self._loop.time()
 
+    def soon(self, function: Callable[[], None]) -> None:
+        """Call `function` in the loop's next turn."""
+        self._loop.call_soon(function)
+
     def report(self, call: ServerCall, error: BaseException) -> None:
         """Tell whoever listens that a route has let an exception out."""
         if self._on_error is not None:

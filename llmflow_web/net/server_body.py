@@ -9,9 +9,12 @@ from typing import Protocol
 
 import h11
 
-from llmflow_web.errors import BadRequest, HeaderTooLarge, RequestError
-from llmflow_web.wire.chunked import ChunkedError, ChunkedWalker
+from llmflow_web.errors import BadRequest, RequestError
+from llmflow_web.wire.chunked import MAX_TRAILER_BYTES, ChunkedError, ChunkedWalker
 from llmflow_web.wire.head import FRAMING_CHUNKED, RequestHead, refuse_odd_head, request_head_from_h11
+
+# What h11 may hold unfinished; heads are complete when it gets them, and our reader bounds trailers first.
+_MAX_INCOMPLETE_BYTES = 2 * MAX_TRAILER_BYTES
 
 
 class RequestBody(Protocol):
@@ -81,53 +84,46 @@ class ChunkedBody:
 
 
 class H11Body:
-    """A body read by the h11 connection that read its head; chunk framing must please our stricter walker as well."""
+    """A body whose head h11 judged: our reader finds its end, h11 reads exactly those bytes, and both must agree."""
 
-    __slots__ = ("_connection", "_left", "_walker", "is_done", "rest")
+    __slots__ = ("_connection", "_finder", "is_done", "rest")
 
-    def __init__(self, connection: h11.Connection, head: RequestHead, data: bytes) -> None:
+    def __init__(self, connection: h11.Connection, head: RequestHead) -> None:
         self._connection = connection
-        self._walker = ChunkedWalker() if head.framing == FRAMING_CHUNKED else None
-        self._left = head.content_length
+        self._finder: RequestBody = (
+            ChunkedBody() if head.framing == FRAMING_CHUNKED else LengthBody(head.content_length)
+        )
         self.is_done = False
         self.rest = b""
-        self._walk(data)
-
-    def _walk(self, data: bytes) -> None:
-        if self._walker is not None:
-            try:
-                self._walker.feed(data)
-            except ChunkedError as error:
-                raise BadRequest(f"The body is not chunked as it should be: {error}.") from error
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes off the wire, return the payload in them. Raises RequestError."""
-        connection = self._connection
-        if data:  # to h11, no bytes at all mean the end of the connection
-            self._walk(data)
-            connection.receive_data(data)
+        connection, finder = self._connection, self._finder
+        found = finder.feed(data)
+        used = data[: len(data) - len(finder.rest)] if finder.rest else data
+        if used:  # to h11, no bytes at all mean the end of the connection
+            connection.receive_data(used)
         payload: list[bytes] = []
         try:
             while isinstance(event := connection.next_event(), h11.Data):
                 payload.append(bytes(event.data))
         except h11.RemoteProtocolError as error:
             raise _error_from_h11(error) from error
-        if isinstance(event, h11.EndOfMessage):
-            self.is_done = True
-            self.rest = connection.trailing_data[0]
-        taken = b"".join(payload)
-        self._left -= len(taken)
-        return taken
+        self.is_done = isinstance(event, h11.EndOfMessage)
+        self.rest = finder.rest
+        if self.is_done != finder.is_done or b"".join(payload) != found:
+            raise BadRequest("The body can be read in more than one way.")
+        return found
 
     def is_at_most(self, limit: int) -> bool:
         """Say whether no more than `limit` bytes are known to come."""
-        return self._left <= limit
+        return self._finder.is_at_most(limit)
 
 
-def judge_request(data: bytes, head_end: int, *, max_head_bytes: int) -> tuple[RequestHead, RequestBody]:
-    """Let h11 read the request that starts `data`, whose head ends at `head_end`. Raises RequestError."""
-    refuse_odd_head(data[:head_end])
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=max_head_bytes)
+def judge_request(data: bytes) -> tuple[RequestHead, RequestBody]:
+    """Let h11 read a request's head, complete with its blank line. Raises RequestError."""
+    refuse_odd_head(data)
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_INCOMPLETE_BYTES)
     connection.receive_data(data)
     try:
         event = connection.next_event()
@@ -138,12 +134,10 @@ def judge_request(data: bytes, head_end: int, *, max_head_bytes: int) -> tuple[R
     if event.http_version not in {b"1.0", b"1.1"}:
         raise _with_status(BadRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here."), 505)
     head = request_head_from_h11(event.method, event.target, event.http_version, event.headers.raw_items())
-    return head, H11Body(connection, head, data[head_end:])
+    return head, H11Body(connection, head)
 
 
 def _error_from_h11(error: h11.RemoteProtocolError) -> RequestError:
-    if error.error_status_hint == 431:
-        return HeaderTooLarge("The head of the request is too long.")
     return _with_status(BadRequest(f"The request is not valid HTTP: {error}."), error.error_status_hint)
 
 

@@ -46,6 +46,7 @@ class State(Enum):
 _BY_ROUTE, _BY_UNREAD, _BY_PIPELINE = 1, 2, 4
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
 _BARE_BLANK_LINE = re.compile(rb"\n\r?\n")
+_REQUESTS_A_TURN = 64  # pipelined requests begun before other connections are looked at
 _RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _LOOPBACK = re.compile(r"(?:::ffff:)?127(?:\.\d{1,3}){3}|::1")
 _CODES = {
@@ -163,14 +164,28 @@ class Connection(asyncio.Protocol):
         if self._is_advancing:
             return
         self._is_advancing = True
+        is_turn_over = False
         try:
-            while self._rest and self.state is State.HEAD and not self._is_write_paused:
+            for _ in range(_REQUESTS_A_TURN):
+                if not self._rest or self.state is not State.HEAD or self._is_write_paused:
+                    break
                 if not self._next_request():
                     break
+            else:
+                is_turn_over = bool(self._rest)
         finally:
             self._is_advancing = False
-        is_hungry = self.state is State.HEAD and not self._is_write_paused
-        if self._paused and (is_hungry or len(self._rest) <= self._server.limits.max_pipelined_bytes):
+        if is_turn_over:  # other connections first
+            self._server.soon(self._advance)
+        self._balance(is_turn_over=is_turn_over)
+
+    def _balance(self, *, is_turn_over: bool) -> None:
+        """Read on, or stop reading, by how much has been read ahead. A head that is not complete needs more."""
+        is_over_bound = len(self._rest) > self._server.limits.max_pipelined_bytes
+        is_hungry = self.state is State.HEAD and not self._is_write_paused and not is_turn_over
+        if is_over_bound and not is_hungry:
+            self._pause(_BY_PIPELINE)
+        elif self._paused:
             self._unpause(_BY_PIPELINE)
 
     def _next_request(self) -> bool:
@@ -195,10 +210,10 @@ class Connection(asyncio.Protocol):
         if data.startswith(b"\r\n"):
             return self._skip_empty_lines(data)
         try:
-            head, body = judge_request(data, end, max_head_bytes=self._server.limits.max_head_bytes)
+            head, body = judge_request(data[:end])
         except RequestError as error:
             return self.refuse(error)
-        return self._begin_with_body(head, body, b"")
+        return self._begin_with_body(head, body, data[end:])
 
     def _skip_empty_lines(self, data: bytes) -> bool:
         """Ignore empty lines before a request (RFC 9112 §2.2)."""
