@@ -1,6 +1,7 @@
 """Encoded bodies are undone as far as they came, never beyond the limit, and kept raw when they cannot be."""
 
 import gzip
+import itertools
 import zlib
 
 import brotli
@@ -40,7 +41,7 @@ def test_codings(encoding):
 
 
 def test_raw_deflate():
-    """deflate without the zlib wrapper is understood too."""
+    """Deflate without the zlib wrapper is understood too."""
     assert decode_body(raw_deflate(TEXT), "deflate", LIMIT) == (TEXT, False)
 
 
@@ -82,7 +83,7 @@ def test_piece_by_piece(data, cuts, coding):
     encoded = make(data)
     decoder = ContentDecoder(codings_of(coding) or [], LIMIT)
     edges = [0, *sorted(min(cut, len(encoded)) for cut in cuts), len(encoded)]
-    assert b"".join(decoder.feed(encoded[a:b]) for a, b in zip(edges, edges[1:], strict=False)) == data
+    assert b"".join(decoder.feed(encoded[a:b]) for a, b in itertools.pairwise(edges)) == data
 
 
 @given(st.binary(max_size=100), st.sampled_from(["gzip", "deflate", "br", "gzip, br"]))

@@ -37,7 +37,7 @@ def test_members(body):
     "body",
     [b"", b"[]", b'"a"', b"1", b"{", b'{"a"}', b'{"a":}', b'{"a":1', b'{"a":1,}', b'{"a":1}x', b"{'a':1}", b'{"a":"x}',
      b'\xef\xbb\xbf{"a":1}', b'{"a":[1}', b'{"a":nul}', b'{"a":1 "b":2}', b'{"a":' + b"[" * 5000, b'{"\\x":1}',
-     b'--boundary\r\n', '{"a":1}'.encode("utf-16")],
+     b"--boundary\r\n", '{"a":1}'.encode("utf-16")],
 )  # fmt: skip
 def test_what_is_not_plainly_an_object_is_none(body):
     """Nobody may change such a body."""

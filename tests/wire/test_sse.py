@@ -1,5 +1,6 @@
 """Event streams are read as the standard says, however they are cut, and written so that they read back."""
 
+import itertools
 import json
 import time
 
@@ -16,7 +17,7 @@ def decoded(data: bytes, *cuts: int) -> list[tuple[str, str, str]]:
     decoder = SSEDecoder()
     events = []
     edges = [0, *sorted(cuts), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         events += decoder.feed(data[start:end])
     events += decoder.finish()
     return [(event.type, event.data, event.id) for event in events]
@@ -175,7 +176,7 @@ DONE = b"data: [DONE]\n\n"
 def filtered(data: bytes, *cuts: int) -> bytes:
     usage_filter = UsageChunkFilter()
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    out = b"".join(usage_filter.feed(data[a:b]) for a, b in zip(edges, edges[1:], strict=False))
+    out = b"".join(usage_filter.feed(data[a:b]) for a, b in itertools.pairwise(edges))
     return out + usage_filter.finish()
 
 
@@ -258,7 +259,7 @@ EVENTS = st.lists(
 @settings(max_examples=300, deadline=None)
 def test_any_cut_is_filtered_alike(events, cuts):
     """Whatever the reads, the output is the input without its usage chunks."""
-    expected = b"".join(event for event in events if not (b"total_tokens" in event))
+    expected = b"".join(event for event in events if b"total_tokens" not in event)
     assert filtered(b"".join(events), *cuts) == expected
 
 
