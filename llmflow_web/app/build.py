@@ -15,21 +15,20 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from llmflow_web.app.config import is_loopback
 from llmflow_web.app.settings import Config
 from llmflow_web.app.upstreams import upstreams_from
 from llmflow_web.console import Console
 from llmflow_web.errors import LLMFlowError, StartRefused
+from llmflow_web.model import Row
 from llmflow_web.net.client import ClientLimits, HttpClient
 from llmflow_web.net.dispatch import Dispatcher
 from llmflow_web.net.http import ServerCall
 from llmflow_web.net.server import LOOPBACK_HOSTS, HttpServer, ServerLimits
 from llmflow_web.net.upstreams import Upstream, without_loops
-from llmflow_web.record.exchange import RowMaker
-from llmflow_web.record.messages import search_text
-from llmflow_web.record.price_refresh import PriceCache, PriceRefresher
-from llmflow_web.record.pricing import PriceBook
 from llmflow_web.record.recorder import QueueLimits, Recorder
 from llmflow_web.routes.passthrough import PassthroughRoutes
 from llmflow_web.routes.proxy import ProxyRoutes
@@ -37,6 +36,11 @@ from llmflow_web.store.counters import Counters
 from llmflow_web.store.counters import load as load_counters
 from llmflow_web.store.database import Batch, Database
 from llmflow_web.store.limits import Limits
+
+if TYPE_CHECKING:
+    from llmflow_web.record.exchange import RowMaker
+    from llmflow_web.record.price_refresh import PriceCache, PriceRefresher
+    from llmflow_web.record.pricing import PriceBook
 
 PRICE_CACHE_NAME = "prices.json"
 UNLIMITED_BYTES = 2**62
@@ -57,9 +61,15 @@ class House:
         self.console = console
         self.upstreams: dict[str, Upstream] = upstreams_from(config, PROVIDERS, env)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.prices = PriceBook(load=self._price_cache.load)
+        self._row_maker: RowMaker | None = None
         self._refresher: PriceRefresher | None = None
-        self.database = self._make_database()
+        self.database = Database(
+            config.database,
+            to_rows=self._to_rows,
+            on_commit=self._on_commit,
+            texts=_search_text,
+            limits=_store_limits(config),
+        )
         self.recorder = Recorder(self.database, _queue_limits(config))
         self.client = HttpClient(_client_limits(config), environ=env)
         self.dispatcher = Dispatcher(
@@ -79,20 +89,29 @@ class House:
 
     # ── construction ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
+    @cached_property
+    def prices(self) -> PriceBook:
+        """The prices: the cached ones, else those built in; read when they are first needed."""
+        from llmflow_web.record.pricing import PriceBook
+
+        return PriceBook(load=self._price_cache.load)
+
+    @cached_property
     def _price_cache(self) -> PriceCache:
+        from llmflow_web.record.price_refresh import PriceCache
+
         return PriceCache(self.config.data_dir / PRICE_CACHE_NAME, self.config.price_url)
 
-    def _make_database(self) -> Database:
-        rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
-        secrets = (self.config.token,) if self.config.token else ()
-        return Database(
-            self.config.database,
-            to_rows=RowMaker(rows, self.prices, max_body_bytes=self.config.max_stored_body, secrets=secrets),
-            on_commit=self._on_commit,
-            texts=search_text,
-            limits=_store_limits(self.config),
-        )
+    def _to_rows(self, item: object) -> list[Row]:
+        """Make rows of what comes down the queue. On the writer thread, which makes the maker at its first item."""
+        if self._row_maker is None:
+            from llmflow_web.record.exchange import RowMaker
+
+            rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
+            secrets = (self.config.token,) if self.config.token else ()
+            limit = self.config.max_stored_body
+            self._row_maker = RowMaker(rows, self.prices, max_body_bytes=limit, secrets=secrets)
+        return self._row_maker(item)
 
     def _make_proxy_routes(self) -> ProxyRoutes:
         upstreams = without_loops(self.upstreams, self._own_ports())
@@ -141,6 +160,8 @@ class House:
 
     def _start_refreshing(self) -> None:
         if self.config.price_refresh:
+            from llmflow_web.record.price_refresh import PriceRefresher
+
             self._refresher = PriceRefresher(
                 self.prices, self._price_cache, ttl_s=self.config.price_ttl, report=self.console.detail
             )
@@ -231,6 +252,12 @@ class House:
 
     def _answer_dashboard(self, call: ServerCall) -> None:
         call.respond_json(200, {"status": "ok", **self.recorder.counts()})
+
+
+def _search_text(provider: str | None, operation: str | None, bodies: dict[int, bytes]) -> str:
+    from llmflow_web.record.messages import search_text
+
+    return search_text(provider, operation, bodies)
 
 
 def _store_limits(config: Config) -> Limits:
