@@ -99,8 +99,8 @@ class HttpServer:
         """
         self._loop = asyncio.get_running_loop()
         self._emptied = asyncio.Event()
-        addresses = (hosts,) if isinstance(hosts, str) else tuple(hosts)
-        sockets = _bind_all(addresses, port)
+        named = (hosts,) if isinstance(hosts, str) else tuple(hosts)
+        sockets = _bind_all(LOOPBACK_HOSTS if named == ("localhost",) else named, port)
         self.ports = sorted({sock.getsockname()[1] for sock in sockets})
         for sock in sockets:
             self._listeners.append(

@@ -42,6 +42,17 @@ _STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}\r\n" for status, reason in
 _HEADER_LINES = re.compile(r"(?:[-!#$%&'*+.^_`|~0-9a-zA-Z]++: [\t -~\x80-\xff]*+\r\n)*+")
 _BODILESS = frozenset({204, 304})
 
+_CODES = {
+    400: "bad_request", 408: "request_timeout", 413: "body_too_large", 431: "head_too_large", 500: "internal_error",
+    501: "not_implemented", 503: "too_many_connections", 505: "http_version_not_supported",
+}  # fmt: skip
+
+
+def error_body(status: int, message: str) -> dict[str, object]:
+    """Return an error in OpenAI's shape."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": _CODES.get(status)}}
+
 
 def head_block(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
     """Return status line and header lines. Raises ValueError for a header that would be more than one line."""
@@ -145,7 +156,10 @@ class Call:
 
     def respond_json(self, status: int, value: object, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Answer with JSON."""
-        body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        try:
+            body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # half a surrogate pair, from a body cut inside an emoji: only an escape can say it
+            body = json.dumps(value).encode()
         self.respond(status, [("content-type", "application/json"), *headers], body)
 
     def start(self, status: int, headers: Sequence[tuple[str, str]], *, length: int | None = None) -> None:

@@ -19,12 +19,14 @@ import socket
 import struct
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING
 
 from llmflow_web.errors import HeaderTooLarge, LLMFlowError, RequestError
 from llmflow_web.net.http import BodySink
 from llmflow_web.net.server_body import ChunkedBody, LengthBody, RequestBody, judge_request
-from llmflow_web.net.server_call import Call, head_block
+from llmflow_web.net.server_call import Call, error_body, head_block
+from llmflow_web.net.server_patience import Patience
 from llmflow_web.wire.head import FRAMING_CHUNKED, RequestHead, parse_request_head
 
 if TYPE_CHECKING:
@@ -49,25 +51,14 @@ _BARE_BLANK_LINE = re.compile(rb"\n\r?\n")
 _REQUESTS_A_TURN = 64  # pipelined requests begun before other connections are looked at
 _RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _LOOPBACK = re.compile(r"(?:::ffff:)?127(?:\.\d{1,3}){3}|::1")
-_CODES = {
-    400: "bad_request", 408: "request_timeout", 413: "body_too_large", 431: "head_too_large", 500: "internal_error",
-    501: "not_implemented", 503: "too_many_connections", 505: "http_version_not_supported",
-}  # fmt: skip
-
-
-def error_body(status: int, message: str) -> dict[str, object]:
-    """Return an error in OpenAI's shape."""
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return {"error": {"message": message, "type": kind, "param": None, "code": _CODES.get(status)}}
 
 
 class Connection(asyncio.Protocol):
     """One accepted connection. Everything runs on the loop's thread."""
 
     __slots__ = (
-        "_body", "_call", "_drained", "_head_since", "_is_advancing", "_is_touched", "_is_write_paused", "_paused",
-        "_pending", "_rest", "_scanned", "_server", "_since", "_sink", "_stalled_since", "_transport", "_unread",
-        "is_loopback", "peer", "requests", "state",
+        "_body", "_call", "_drained", "_is_advancing", "_is_write_paused", "_patience", "_paused", "_rest", "_scanned",
+        "_server", "_sink", "_transport", "_unread", "_unread_bytes", "is_loopback", "peer", "requests", "state",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
@@ -82,18 +73,14 @@ class Connection(asyncio.Protocol):
         self._paused = 0
         self._is_write_paused = False
         self._is_advancing = False
-        # what the sweeper looks at: times of the loop's clock
-        self._is_touched = True
-        self._since = 0.0
-        self._head_since: float | None = None
-        self._pending = 0
-        self._stalled_since = 0.0
+        self._patience = Patience()
         # the request
         self._scanned = 0
         self._call: Call | None = None
         self._body: RequestBody | None = None  # not None: some of it is still to come
         self._sink: BodySink | None = None
         self._unread: list[bytes] = []
+        self._unread_bytes = 0
         self._drained = 0
 
     def __repr__(self) -> str:
@@ -117,7 +104,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        self._is_touched = True
+        self._patience.is_touched = True
         if self._body is not None:
             self._take_body(data)
         elif self.state is State.HEAD:
@@ -231,8 +218,8 @@ class Connection(asyncio.Protocol):
         if (data[0] <= 0x20 and data != b"\r") or _BARE_BLANK_LINE.search(data, self._scanned):
             return self.refuse(RequestError("What came is not an HTTP request."))
         self._scanned = max(0, len(data) - 3)
-        if self._head_since is None:
-            self._head_since = self._server.now()
+        if self._patience.head_since is None:
+            self._patience.head_since = self._server.now()
         return False
 
     def _begin_with_body(self, head: RequestHead, body: RequestBody, data: bytes) -> bool:
@@ -243,13 +230,13 @@ class Connection(asyncio.Protocol):
         if body.is_done:
             return self._begin(head, payload, body.rest)
         self._body = body
-        self._unread = [payload] if payload else []
+        self._keep_unread(payload)
         return self._begin(head, None, b"")
 
     def _begin(self, head: RequestHead, whole_body: bytes | None, rest: bytes) -> bool:
         self._rest = rest
         self._scanned = 0
-        self._head_since = None
+        self._patience.head_since = None
         self.requests += 1
         self.state = State.CALL
         self._call = call = Call(self, head, whole_body)
@@ -297,9 +284,15 @@ class Connection(asyncio.Protocol):
         elif self._sink is not None:
             self._pour(self._sink, payload)
         else:
+            self._keep_unread(payload)
+
+    def _keep_unread(self, payload: bytes) -> None:
+        """Hold payload until somebody reads it."""
+        self._unread_bytes += len(payload)
+        if payload:
             self._unread.append(payload)
-            if self._body is not None and sum(map(len, self._unread)) > self._server.limits.max_unread_bytes:
-                self._pause(_BY_UNREAD)
+        if self._body is not None and self._unread_bytes > self._server.limits.max_unread_bytes:
+            self._pause(_BY_UNREAD)
 
     def _pour(self, sink: BodySink, payload: bytes) -> None:
         call = self._call
@@ -318,7 +311,7 @@ class Connection(asyncio.Protocol):
         if call is not self._call:
             sink.abort(RequestError("The client closed the connection."))
             return
-        pieces, self._unread = self._unread, []
+        pieces, self._unread, self._unread_bytes = self._unread, [], 0
         self._sink = sink
         if self._body is not None and call.head.expects_continue and not pieces and not call.is_started:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -338,7 +331,7 @@ class Connection(asyncio.Protocol):
     def resume_body(self, call: Call) -> None:
         """Go on reading the body of `call`."""
         if call is self._call:
-            self._is_touched = True
+            self._patience.is_touched = True
             self._unpause(_BY_ROUTE)
 
     def _break_off(self, error: RequestError) -> None:
@@ -396,9 +389,11 @@ class Connection(asyncio.Protocol):
     def answer_done(self, *, keep: bool) -> None:
         """The answer is complete: go on to the next request, discard the rest of this one, or close."""
         self._call = self._sink = None
-        self._is_touched = True
-        if self._body is not None:
+        self._patience.is_touched = True
+        if self._unread:
             self._unread = []
+            self._unread_bytes = 0
+        if self._body is not None:
             if keep:
                 self.state = State.DRAIN
                 self._drained = 0
@@ -432,7 +427,7 @@ class Connection(asyncio.Protocol):
         self.state = State.LINGER
         self._body = None
         self._rest = b""
-        self._since = self._server.now()
+        self._patience.restart(self._server.now())
         self._unpause(_BY_ROUTE | _BY_UNREAD | _BY_PIPELINE)
         if not self._transport.is_closing():
             self._transport.write_eof()
@@ -464,7 +459,7 @@ class Connection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close at once if no answer is running (the server stops)."""
-        if self.state in {State.HEAD, State.DRAIN}:
+        if self.state in {State.HEAD, State.DRAIN, State.LINGER}:
             self._close()
 
     def abort(self) -> None:
@@ -489,36 +484,28 @@ class Connection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Look whether the client has kept us waiting too long. Called about once a second."""
-        limits = self._server.limits
-        if self._is_touched and self.state is not State.LINGER:
-            self._is_touched = False
-            self._since = now
-        waited = now - self._since
-        if self._is_stalled(now):
+        limits, patience = self._server.limits, self._patience
+        pending = self._transport.get_write_buffer_size()
+        patience.look(now, pending, is_final=self.state is State.LINGER)
+        waited = patience.waited(now)
+        if patience.stalled(now) > limits.write_stall_timeout_s:
             self.abort()
-        elif self.state is State.HEAD and self._head_since is not None:
-            if now - self._head_since > limits.head_timeout_s:
+        elif self._body is not None:
+            if self._is_awaiting_body() and waited > limits.body_idle_timeout_s:
+                self._time_out("The body of the request stopped coming.")
+        elif self.state is State.HEAD and patience.head_since is not None:
+            if patience.waited_for_head(now) > limits.head_timeout_s:
                 self._time_out("The head of the request took too long to come.")
-        elif self.state is State.HEAD:
-            if waited > limits.keep_alive_timeout_s and not self._pending:
-                self._close()
-        elif self.state is State.LINGER:
-            if waited > limits.linger_timeout_s and not self._pending:
-                self._close()
-        elif self._body is not None and self._is_awaiting_body() and waited > limits.body_idle_timeout_s:
-            self._time_out("The body of the request stopped coming.")
+        elif not pending and waited > self._idle_limit_s():
+            self._close()
+
+    def _idle_limit_s(self) -> float:
+        if self.state is State.HEAD:
+            return self._server.limits.keep_alive_timeout_s
+        return self._server.limits.linger_timeout_s if self.state is State.LINGER else inf
 
     def _is_awaiting_body(self) -> bool:
         return not self._paused and (self._sink is not None or self.state is State.DRAIN)
-
-    def _is_stalled(self, now: float) -> bool:
-        """Say whether the client has taken none of what waits for it for too long."""
-        pending = self._transport.get_write_buffer_size()
-        if not pending or pending != self._pending:
-            self._pending = pending
-            self._stalled_since = now
-            return False
-        return now - self._stalled_since > self._server.limits.write_stall_timeout_s
 
     def _time_out(self, message: str) -> None:
         error = RequestError(message)

@@ -313,6 +313,13 @@ def test_head_gets_the_head_only(lane):
         assert [(headers[b"content-length"], body) for _, headers, body in found] == [(b"4", b"")] * 2
 
 
+def test_json_answers_can_say_everything():
+    """Text travels as UTF-8; half a surrogate pair, which UTF-8 cannot say, as an escape."""
+    for value in ({"a": "ä€😀"}, {"a": "\ud83d"}):
+        body = answers(talk(lambda call, value=value: call.respond_json(200, value), LAST))[0][2]
+        assert json.loads(body) == value
+
+
 def stream(call):
     call.start(200, [("content-type", "text/plain")])
     for piece in (b"one", b"", b"two"):

@@ -165,6 +165,32 @@ def test_a_body_nobody_reads_waits_outside(lane):
     asyncio.run(run())
 
 
+def test_crumbs_of_a_body_nobody_reads_are_bounded_too(lane):
+    """A body in many small pieces is held like one in few."""
+    calls, told = [], []
+
+    async def run():
+        async with serving(calls.append, fast_lane=lane, max_unread_bytes=50) as served:
+            reader, writer = await served.connect(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+            await until(lambda: calls)
+            for _ in range(100):
+                for piece in (b"1", b"\r\n", b"x\r\n"):
+                    writer.write(piece)
+                    await asyncio.sleep(0)
+            [connection] = served.server.connections
+            assert all(connection._unread)
+            assert len(connection._unread) <= 60
+            calls[0].read(Record(told))
+            writer.write(b"0\r\n\r\n")
+            await until(lambda: told and told[-1] == "end")
+            assert b"".join(told[:-1]) == b"x" * 100
+            calls[0].respond(200, [])
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+
+    asyncio.run(run())
+
+
 def test_pipelining_is_read_ahead_up_to_a_bound(lane):
     """While an answer runs, a client may send more requests, but only MAX_PIPELINED_BYTES are held for it."""
     calls = []
@@ -189,6 +215,29 @@ def test_pipelining_is_read_ahead_up_to_a_bound(lane):
             assert connection._transport.get_write_buffer_size() < 200_000
             writer.transport.abort()
             await served.settle()
+
+    asyncio.run(run())
+
+
+def test_what_nobody_read_of_one_body_does_not_reach_the_next(lane):
+    """A body held and never read is forgotten with its call."""
+    calls, told = [], []
+
+    async def run():
+        async with serving(calls.append, fast_lane=lane) as served:
+            reader, writer = await served.connect(post(4) + b"ab")
+            await until(lambda: calls)
+            writer.write(b"cd")
+            await until(lambda: not calls[0]._connection._body)
+            calls[0].respond(200, [])
+            writer.write(post(4) + b"12")
+            await until(lambda: len(calls) == 2)
+            calls[1].read(Record(told))
+            writer.write(b"34")
+            await until(lambda: told and told[-1] == "end")
+            assert told == [b"12", b"34", "end"]
+            calls[1].respond(200, [])
+            writer.close()
 
     asyncio.run(run())
 
