@@ -225,7 +225,7 @@ def test_what_nobody_read_of_one_body_does_not_reach_the_next(lane):
 
     async def run():
         async with serving(calls.append, fast_lane=lane) as served:
-            reader, writer = await served.connect(post(4) + b"ab")
+            _, writer = await served.connect(post(4) + b"ab")
             await until(lambda: calls)
             writer.write(b"cd")
             await until(lambda: not calls[0]._connection._body)
