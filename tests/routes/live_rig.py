@@ -99,9 +99,9 @@ class Rig:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.live.stop()
-        self.hub.close()
         for client in self.clients:
             await client.close()
+        await self.live.stop()
+        self.hub.close()
         await self.server.stop()
         await asyncio.sleep(0)
