@@ -70,16 +70,25 @@ def has_flags(row: Row) -> int:
     return flags
 
 
-_TOOL_MARKS = (b'"tool_call_id"', b'"tool_use"', b'"function_call"', b'"functionCall"', b'"tool_result"')
+_TOOL_MARKS = (
+    b'"tool_call_id"',
+    b'"tool_use"',
+    b'"tool_result"',
+    b'"tool_calls":[{',
+    b'"tool_calls": [',
+    b'"function_call"',
+    b'"functionCall"',
+)
 _IMAGE_MARKS = (b'"image_url"', b'"input_image"', b'"image/', b"data:image/")
 _SCANNED_BYTES = 256 * 1024
 
 
 def _flags_of(data: bytes) -> int:
+    """Look for the marks; three searches settle the ordinary body that has neither."""
     flags = 0
     if len(data) > _SCANNED_BYTES:
         data = data[:_SCANNED_BYTES]
-    if (b"tool" in data or b"function" in data) and any(mark in data for mark in _TOOL_MARKS):
+    if (b'"tool' in data or b'"function' in data) and any(mark in data for mark in _TOOL_MARKS):
         flags |= HAS_TOOL
     if b"image" in data and any(mark in data for mark in _IMAGE_MARKS):
         flags |= HAS_IMAGE

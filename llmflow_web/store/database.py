@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from llmflow_web.errors import StoreRefused
 from llmflow_web.model import JSON, Row
 from llmflow_web.store import files
 from llmflow_web.store.insert import Written
@@ -80,7 +81,14 @@ class Database:
         def committed(written: list[Written], deleted: list[JSON], change: int) -> None:
             on_commit(Batch(tuple(written), tuple(deleted), change))
 
-        self._writer = Writer(to_rows=to_rows, committed=committed, texts=texts, limits=limits or Limits(), clock=clock)
+        self._writer = Writer(
+            to_rows=to_rows,
+            committed=committed,
+            texts=texts,
+            limits=limits or Limits(),
+            clock=clock,
+            on_damage=lambda: files.mark_damaged(path),
+        )
 
     def __repr__(self) -> str:
         return f"<Database {self.path} pending={self.pending_rows} error={self.error!r}>"
@@ -105,7 +113,7 @@ class Database:
         try:
             return files.open_writer(self.path, int(now * 1000))
         except sqlite3.OperationalError as error:
-            raise files.StoreRefused(f"{self.path} cannot be opened: {error}.") from error
+            raise StoreRefused(f"{self.path} cannot be opened: {error}.") from error
         except sqlite3.DatabaseError:
             self.kept_aside = files.set_aside(self.path, now)
             return files.open_writer(self.path, int(now * 1000))

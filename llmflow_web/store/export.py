@@ -74,7 +74,7 @@ def closing(kind: str, count: int) -> str:
 
 
 def csv_line(values: Sequence[Any]) -> str:
-    """Return one line of CSV, `\\n` at its end; null is empty."""
+    """Return one line of CSV, with its line end; null is empty."""
     return ",".join(map(_csv_value, values)) + "\n"
 
 

@@ -27,21 +27,21 @@ def facets(connection: sqlite3.Connection, field: str, q: str = "", limit: int =
     """
     column = FIELDS.get(field, field)
     if column == "status":
-        sql, params, is_sampled = _STATUS, [], True
+        sql, is_sampled = _STATUS, True
     elif column not in TEXT_FIELDS:
         raise BadRequest(f"field must be one of {', '.join(sorted({*TEXT_FIELDS, 'status'}))}; got {field[:40]!r}")
     elif column in _FROM_ROLLUP:
-        sql, params, is_sampled = f"SELECT {column} AS value, SUM(requests) AS count FROM rollup GROUP BY 1", [], False
+        sql, is_sampled = f"SELECT {column} AS value, SUM(requests) AS count FROM rollup GROUP BY 1", False
     elif column == "tag":
-        sql, params, is_sampled = "SELECT tag AS value, COUNT(*) AS count FROM span_tags GROUP BY 1", [], False
+        sql, is_sampled = "SELECT tag AS value, COUNT(*) AS count FROM span_tags GROUP BY 1", False
     elif column == "session_id":
-        sql, params, is_sampled = "SELECT session_id AS value, span_count AS count FROM sessions", [], False
+        sql, is_sampled = "SELECT session_id AS value, span_count AS count FROM sessions", False
     else:
-        sql, params, is_sampled = _sample(column), [], True
+        sql, is_sampled = _sample(column), True
     rows = connection.execute(
         f"SELECT value, count FROM ({sql}) WHERE IFNULL(value, '') <> '' AND substr(lower(value), 1, ?) = lower(?) "
         "ORDER BY count DESC, value LIMIT ?",
-        (*params, len(q), q, min(limit, MAX_VALUES)),
+        (len(q), q, min(limit, MAX_VALUES)),
     )
     values = [{"value": value, "count": count} for value, count in rows]
     return {"field": field, "values": values, "is_sampled": is_sampled}
@@ -72,7 +72,8 @@ def histogram(connection: sqlite3.Connection, chosen: Filter, buckets: int, now_
 
 
 def _range(connection: sqlite3.Connection, chosen: Filter, now_ms: int) -> tuple[int, int]:
-    lows, highs = [], []
+    lows: list[int] = []
+    highs: list[int] = []
     for term in chosen.terms:
         if term.field == "timestamp" and not term.is_negated:
             value = term.values[0]

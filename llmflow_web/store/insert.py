@@ -10,7 +10,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from llmflow_web.model import JSON, Body, Row, Span
@@ -59,7 +59,7 @@ class Trace:
         return self.span_count, self.error_count, self.cost, self.tokens
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: freezing makes each of them three times as dear
 class Written:
     """A span as it went in."""
 
@@ -129,6 +129,27 @@ def _last_of_each(rows: Sequence[Row]) -> Sequence[Row]:
     return rows if len(folded) == len(rows) else list(folded.values())
 
 
+_INT64 = 2**63 - 1
+
+
+def storable(row: Row) -> Row:
+    """Return a row without what SQLite cannot hold: lone surrogates become ?, endless numbers the largest."""
+    values = {field.name: _storable(getattr(row.span, field.name)) for field in fields(Span)}
+    return Row(Span(**values), row.bodies)
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(-_INT64, min(value, _INT64))
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
 class _Batch:
     """The work of one transaction."""
 
@@ -166,7 +187,7 @@ class _Batch:
         ):
             has_parent = parent_id is not None and parent_id != root_id
             rank = (has_parent, start_ns, -(start_ns + (duration_ns or 0)), values[5])
-            self._traces[values[1]] = Trace(*values, rank)
+            self._traces[values[1]] = Trace(*values, rank)  # type: ignore[call-arg] # values are the 12 columns
 
     def _load_old(self, spans: list[Span]) -> None:
         for span in spans:
@@ -204,7 +225,7 @@ class _Batch:
         if trace is None:
             trace = self._traces[span.trace_id] = Trace(
                 seq, span.trace_id, self._now_ms, share.start_ns, share.end_ns, seq, 0, 0, 0, 0.0, 0, None,
-                rank_of(span, share, seq), is_new=True,
+                rank_of(span, share, seq), True,
             )  # fmt: skip
         return trace
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_LIST_ROWS = 1000
+BUSY_MS = 5000  # how long a statement waits for a lock another process holds
 MAX_SORTED_ROWS = 10_000
 """Sorting by anything but time works within this many newest matches."""
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from llmflow_web.errors import LLMFlowError, StoreError
+from llmflow_web.errors import BadRequest, LLMFlowError, StoreError
 from llmflow_web.store.files import connect
 from llmflow_web.store.search import Connection, Texts
 
@@ -120,6 +120,8 @@ def _answer(connection: Connection, question: _Question) -> Any:
 
 
 def _explain(error: BaseException, question: _Question) -> BaseException:
+    if isinstance(error, UnicodeEncodeError):
+        return BadRequest("What was asked for is not valid text.")
     if isinstance(error, LLMFlowError) or not isinstance(error, sqlite3.Error):
         return error
     if "interrupted" in str(error):

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from llmflow_web.model import JSON, Span
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.insert import OLD_COLUMNS, SEQS_OF_TRACE
-from llmflow_web.store.limits import Limits
+from llmflow_web.store.limits import BUSY_MS, Limits
 from llmflow_web.store.query import compile_filter
 from llmflow_web.store.search import forget
 from llmflow_web.store.sessions import RollupSums, SessionSums
@@ -240,5 +239,9 @@ def give_back(connection: sqlite3.Connection, pages: int) -> None:
 
 def checkpoint(connection: sqlite3.Connection) -> bool:
     """Move everything from the log into the file and empty the log; say whether no reader was in the way."""
-    busy: Any = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    connection.execute("PRAGMA busy_timeout = 0")  # do not wait for readers: rows may be waiting for us
+    try:
+        busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     return not busy

@@ -236,7 +236,7 @@ def has_fts5(connection: sqlite3.Connection) -> bool:
 
 
 def search_mode(connection: sqlite3.Connection) -> str:
-    """Say how `search` can be used: "fts5", "like" (a plain table), or "none" (an FTS5 table this build cannot read)."""
+    """Say how `search` can be used: "fts5", "like" (a plain table), "none" (an FTS5 table this build cannot read)."""
     row = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'search'").fetchone()
     if row is None:
         return "none"

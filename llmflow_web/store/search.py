@@ -10,7 +10,7 @@ import json
 import re
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from llmflow_web.model import PART_ARRIVALS, PART_HEADERS
@@ -37,7 +37,7 @@ class Connection(sqlite3.Connection):
 
 def mode_of(connection: sqlite3.Connection) -> str:
     """Say how `search` can be used on this connection."""
-    from llmflow_web.store.schema import search_mode  # noqa: PLC0415 - schema is only needed here for foreign files
+    from llmflow_web.store.schema import search_mode
 
     if not isinstance(connection, Connection):
         return search_mode(connection)
@@ -185,12 +185,15 @@ def forget(connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
         connection.executemany("DELETE FROM search WHERE rowid = ?", [(seq,) for seq in seqs])
 
 
-def scrub(connection: sqlite3.Connection) -> None:
-    """Merge the index so that no deleted text is left in it: FTS5 keeps it until then."""
-    if mode_of(connection) == "fts5":
-        connection.execute("INSERT INTO search (search) VALUES ('optimize')")
+_MERGE_PAGES = 500
 
 
-def state(counters: Mapping[str, int]) -> int:
-    """Return how many numbers the index lags behind."""
-    return max(0, counters["counter"] - counters["indexed"])
+def scrub(connection: sqlite3.Connection, *, is_first: bool) -> bool:
+    """Merge a piece of the index and say whether all is merged: until then FTS5 keeps deleted text."""
+    if mode_of(connection) != "fts5":
+        return True
+    before = connection.total_changes
+    # A negative number begins a merge of everything, positive ones go on with it (FTS5, "The merge command").
+    pages = -_MERGE_PAGES if is_first else _MERGE_PAGES
+    connection.execute("INSERT INTO search (search, rank) VALUES ('merge', ?)", (pages,))
+    return connection.total_changes - before < 2

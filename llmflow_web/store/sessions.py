@@ -1,4 +1,4 @@
-"""Session and hourly sums as the writer keeps them: read what is there, add the signed shares of a batch, write back."""
+"""Session and hourly sums as the writer keeps them: what is there, plus the signed shares of a batch, goes back."""
 
 from __future__ import annotations
 
@@ -150,14 +150,18 @@ class RollupSums:
         if delta[0] <= 0:  # the last request left: the row goes, and with it any rounding of its cost
             connection.execute(_DELETE_ROLLUP, key)
             return
-        buckets = lanes_to_bytes(int(delta[-2])), lanes_to_bytes(int(delta[-1]))
-        connection.execute(_REPLACE_ROLLUP, (*key, *delta[:-2], *buckets))
+        values = (*delta[:-2], lanes_to_bytes(int(delta[-2])), lanes_to_bytes(int(delta[-1])))
+        if found is None:
+            connection.execute(_INSERT_ROLLUP, (*key, *values))
+        else:
+            connection.execute(_UPDATE_ROLLUP, (*values, *key))
 
 
 _ROLLUP_KEY = "hour = ? AND provider = ? AND model = ? AND service_name = ? AND error_class = ?"
 _SELECT_ROLLUP = f"SELECT {', '.join(ROLLUP_SUMS)} FROM rollup WHERE {_ROLLUP_KEY}"
 _DELETE_ROLLUP = f"DELETE FROM rollup WHERE {_ROLLUP_KEY}"
-_REPLACE_ROLLUP = (
-    f"INSERT OR REPLACE INTO rollup ({', '.join((*RollupKey._fields, *ROLLUP_SUMS))}) "
+_INSERT_ROLLUP = (
+    f"INSERT INTO rollup ({', '.join((*RollupKey._fields, *ROLLUP_SUMS))}) "
     f"VALUES ({', '.join('?' * (len(RollupKey._fields) + len(ROLLUP_SUMS)))})"
 )
+_UPDATE_ROLLUP = f"UPDATE rollup SET {', '.join(f'{name} = ?' for name in ROLLUP_SUMS)} WHERE {_ROLLUP_KEY}"

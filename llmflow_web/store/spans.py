@@ -1,4 +1,4 @@
-"""Queries over spans: the list, one span, its trace, its bodies. Every function takes a connection and returns values."""
+"""Queries over spans: the list, one span, its trace, its bodies. Functions take a connection and return values."""
 
 from __future__ import annotations
 

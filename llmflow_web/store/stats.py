@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from llmflow_web.model import JSON
@@ -141,7 +141,7 @@ def _since_hour(days: int, now_ms: int) -> int:
 
 
 def _label(bucket_ms: int, interval: str) -> str:
-    moment = datetime.fromtimestamp(bucket_ms / 1000, tz=timezone.utc)
+    moment = datetime.fromtimestamp(bucket_ms / 1000, tz=UTC)
     return moment.strftime("%Y-%m-%d" if interval == "day" else "%Y-%m-%d %H:00")
 
 

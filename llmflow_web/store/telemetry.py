@@ -97,7 +97,7 @@ def list_logs(connection: sqlite3.Connection, query: LogQuery) -> JSON:
     where.add("timestamp >= ?", query.date_from)
     where.add("timestamp <= ?", query.date_to)
     where.add("(instr(lower(body), ?) > 0 OR instr(lower(attributes), ?) > 0)", query.q and query.q.lower())
-    rows, total = _list(connection, "logs", LOG_COLUMNS, where, query.limit, query.offset)
+    rows, total = _list(connection, "logs", LOG_COLUMNS, where, (query.limit, query.offset))
     return {"logs": rows, "total": total}
 
 
@@ -122,16 +122,16 @@ def list_metrics(connection: sqlite3.Connection, query: MetricQuery) -> JSON:
     where.add("metric_type = ?", query.metric_type)
     where.add("timestamp >= ?", query.date_from)
     where.add("timestamp <= ?", query.date_to)
-    rows, total = _list(connection, "metrics", METRIC_COLUMNS, where, query.limit, query.offset)
+    rows, total = _list(connection, "metrics", METRIC_COLUMNS, where, (query.limit, query.offset))
     return {"metrics": rows, "total": total}
 
 
 def _list(
-    connection: sqlite3.Connection, table: str, columns: tuple[str, ...], where: _Where, limit: int, offset: int
+    connection: sqlite3.Connection, table: str, columns: tuple[str, ...], where: _Where, page: tuple[int, int]
 ) -> tuple[list[JSON], int]:
     rows = connection.execute(
         f"SELECT {', '.join(columns)} FROM {table}{where.sql} ORDER BY timestamp DESC, seq DESC LIMIT ? OFFSET ?",
-        (*where.params, limit, offset),
+        (*where.params, *page),
     ).fetchall()
     total = connection.execute(f"SELECT COUNT(*) FROM {table}{where.sql}", where.params).fetchone()[0]
     return [dict(zip(columns, row, strict=True)) for row in rows], int(total)

@@ -43,6 +43,8 @@ class Upkeep:
         self._not_before = 0.0
         self._is_pruning = False
         self._has_more = True  # the last look found something left to do
+        self._scrubbing = 0  # the deletions the index is being merged for
+        self._is_scrubbed = False
         self.last_error: str | None = None
 
     def note_rows(self, counters: Counters) -> None:
@@ -113,17 +115,26 @@ class Upkeep:
 
     def _tidy(self, connection: sqlite3.Connection, counters: Counters) -> Iterator[Work]:
         if counters.erase_wanted:
-            yield Work(search.scrub)
-            yield Work(lambda c: self._wipe_log(c, counters), in_transaction=False)
+            yield Work(lambda c: self._scrub(c, counters))
+            if self._is_scrubbed:
+                yield Work(lambda c: self._wipe_log(c, counters), in_transaction=False)
         if _has_spare_pages(connection):
             yield Work(lambda c: give_back(c, _SLICE_PAGES), in_transaction=False)
+
+    def _scrub(self, connection: sqlite3.Connection, counters: Counters) -> None:
+        """Take deleted text out of the search index, a piece at a time, anew when more was deleted."""
+        is_first = self._scrubbing != counters.erase_wanted
+        if is_first or not self._is_scrubbed:
+            self._scrubbing = counters.erase_wanted
+            self._is_scrubbed = search.scrub(connection, is_first=is_first)
 
     def _wipe_log(self, connection: sqlite3.Connection, counters: Counters) -> None:
         """Empty the write-ahead log, in which deleted text may still stand; again later when a reader is in the way."""
         if not checkpoint(connection):
             self._not_before = time.monotonic() + _PAUSE_FOR_READERS_S
             return
-        counters.erase_wanted = 0
+        counters.erase_wanted = self._scrubbing = 0
+        self._is_scrubbed = False
         connection.execute("UPDATE counters SET value = 0 WHERE name = 'erase_wanted'")
 
 

@@ -12,15 +12,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from llmflow_web.errors import StoreError
 from llmflow_web.model import JSON, Exchange, Row
 from llmflow_web.store import counters as counting
-from llmflow_web.store.insert import Written, insert_rows
+from llmflow_web.store.insert import Written, insert_rows, storable
 from llmflow_web.store.limits import Limits
-from llmflow_web.store.retention import Chosen, Deletion
+from llmflow_web.store.retention import Chosen, Deletion, checkpoint
 from llmflow_web.store.search import Connection, Texts
 from llmflow_web.store.upkeep import Upkeep
 
@@ -61,6 +62,7 @@ class Writer:
         texts: Texts,
         limits: Limits,
         clock: Callable[[], float],
+        on_damage: Callable[[], None] = lambda: None,
     ) -> None:
         self.pending_rows = 0
         self.pending_bytes = 0
@@ -74,6 +76,7 @@ class Writer:
         self._texts = texts
         self._limits = limits
         self._clock = clock
+        self._on_damage = on_damage
         self._queue: deque[_Item | Job] = deque()
         self._lock = threading.Lock()  # guards the queue and the pending figures
         self._wake = threading.Event()
@@ -267,25 +270,30 @@ class Writer:
         while True:
             try:
                 written = self._transact(lambda c: insert_rows(c, rows, self._counters, int(self._clock() * 1000)))
-            except sqlite3.OperationalError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
+                if not _is_our_trouble(error):
+                    self._write_singly(rows)
+                    return
                 self._fail(error)
                 if self._closing.wait(pause) and pause > _FIRST_PAUSE_S:
                     self.lost_rows += len(rows)
                     return
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
-            except Exception:  # noqa: BLE001 - a value SQLite cannot hold: find the row, keep the others
-                self._write_singly(rows)
-                return
             else:
                 self._note(len(written), written)
                 return
 
     def _write_singly(self, rows: Sequence[Row]) -> None:
-        if len(rows) > 1:
-            for row in rows:
-                self._write([row])
-        else:
-            self.lost_rows += 1
+        """Some row holds a value SQLite cannot store: keep the others, and of that one what can be kept."""
+        for row in rows:
+            try:
+                written = self._transact(
+                    lambda c, row=row: insert_rows(c, [storable(row)], self._counters, int(self._clock() * 1000))
+                )
+            except Exception:  # noqa: BLE001 - this row is the culprit, or the disk's trouble has begun meanwhile
+                self.lost_rows += 1
+            else:
+                self._note(len(written), written)
 
     def _note(self, count: int, written: list[Written]) -> None:
         self.error = None
@@ -296,14 +304,14 @@ class Writer:
 
     def _tell(self, written: list[Written]) -> None:
         gone, self._gone = self._gone, []
-        try:
+        with suppress(Exception):  # what listeners do with it is not the writer's affair
             self._committed(written, gone, self._counters.counter)
-        except Exception:  # noqa: BLE001 - what listeners do is not the writer's affair
-            self.error = self.error or None
 
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _fail(self, error: Exception) -> None:
         """Remember why nothing can be written, and let nobody wait for it."""
         self.error = f"The database cannot be written: {error}."
+        if type(error) is sqlite3.DatabaseError:
+            self._on_damage()
         with self._lock:
             jobs = [entry for entry in self._queue if isinstance(entry, Job)]
             for job in jobs:
@@ -374,11 +382,14 @@ class Writer:
         for entry in left:
             if isinstance(entry, Job) and entry.future.set_running_or_notify_cancel():
                 entry.future.set_exception(StoreError("The database is closed."))
-        try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:
-            pass  # the log is kept and read at the next start
+        with suppress(sqlite3.Error):  # what stays in the log is read at the next start
+            checkpoint(self._connection)
         self._connection.close()
+
+
+def _is_our_trouble(error: Exception) -> bool:
+    """Say whether the disk or the file is to blame (full, locked, read-only, damaged) rather than a row."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
 def _pass_on_error(begun: Future[Any], answer: Future[Any]) -> None:

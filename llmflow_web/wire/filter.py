@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -71,7 +71,7 @@ class Filter:
         Raises:
             BadRequest: A parameter is nonsense; the sentence names it.
         """
-        from llmflow_web.wire.grammar import parse_filter, parse_words  # noqa: PLC0415 - grammar builds on this module
+        from llmflow_web.wire.grammar import parse_filter, parse_words
 
         terms = [
             Term(name, "=", (_plain(name, params[name]),)) for name in _EXACT_PARAMS if params.get(name)
@@ -196,15 +196,15 @@ def read_moment(name: str, text: str) -> int:
     except ValueError:
         raise BadRequest(f"{name} must be milliseconds since 1970 or an ISO date; got {text[:40]!r}") from None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
 
 
 def _plain(name: str, text: str) -> str:
     if len(text) > MAX_VALUE_LENGTH:
         raise BadRequest(f"{name} may have at most {MAX_VALUE_LENGTH} characters")
-    if "\x00" in text:
-        raise BadRequest(f"{name} may not contain a NUL character")
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise BadRequest(f"{name} is not valid text")
     return text
 
 
