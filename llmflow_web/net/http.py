@@ -43,6 +43,7 @@ class ServerCall(Protocol):
     on_pause: Callable[[], None] | None  # the client reads too slowly: stop writing …
     on_resume: Callable[[], None] | None  # … and go on
     route: str  # a short name for console and debugging, set by the route
+    extra_lines: bytes  # header lines, each with CRLF, added to `respond` and `start` (CORS); not to `start_relay`
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of the header `name` (lower case), or None."""

@@ -25,12 +25,16 @@ _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 class Router:
     """A table of (method, pattern) → handler; calling it routes a ServerCall."""
 
-    def __init__(self, *, on_error: OnError | None = None) -> None:
-        """Make an empty table. on_error: told of exceptions that are no LLMFlowError."""
+    def __init__(self, *, on_error: OnError | None = None, fallback: RouteHandler | None = None) -> None:
+        """Make an empty table.
+
+        on_error: told of exceptions that are no LLMFlowError. fallback: answers what no pattern takes, instead of 404.
+        """
         self._exact: dict[str, dict[str, RouteHandler]] = {}
         self._patterns: list[tuple[re.Pattern[str], str, dict[str, RouteHandler]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_error = on_error
+        self._fallback = fallback
 
     def __repr__(self) -> str:
         return f"<Router routes: {len(self._exact) + len(self._patterns)}, running: {len(self._tasks)}>"
@@ -61,6 +65,9 @@ class Router:
                 self._run(call, pattern, handler, raw)
                 return
             allowed.update(handlers)
+        if not allowed and self._fallback is not None:
+            self._run(call, "", self._fallback, {})
+            return
         if not allowed:
             call.respond_json(404, {"error": f"There is nothing at {call.path}."})
             return

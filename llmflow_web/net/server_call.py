@@ -66,8 +66,8 @@ class Call:
     """A request and the way to answer it (net.http.ServerCall)."""
 
     __slots__ = (
-        "_connection", "_decoder", "_framing", "_keep", "_left", "_stage", "head", "is_loopback", "on_disconnect",
-        "on_pause", "on_resume", "path", "peer", "query", "received_ns", "route", "whole_body",
+        "_connection", "_decoder", "_framing", "_keep", "_left", "_stage", "extra_lines", "head", "is_loopback",
+        "on_disconnect", "on_pause", "on_resume", "path", "peer", "query", "received_ns", "route", "whole_body",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, head: RequestHead, whole_body: bytes | None) -> None:
@@ -81,6 +81,7 @@ class Call:
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
         self.route = ""
+        self.extra_lines = b""
         self._connection = connection
         self._stage = NEW
         self._framing = FRAMING_NONE
@@ -151,7 +152,8 @@ class Call:
             body = b""
         closing = b"" if keep else b"connection: close\r\n"
         self._stage = OVER
-        connection.send(b"%b%b%b%b\r\n%b" % (block, connection.date_line, length, closing, body))
+        lines = connection.date_line + self.extra_lines
+        connection.send(b"%b%b%b%b\r\n%b" % (block, lines, length, closing, body))
         connection.answer_done(keep=keep)
 
     def respond_json(self, status: int, value: object, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -166,7 +168,7 @@ class Call:
         """Begin an answer whose body comes by `write`: `length` bytes, or chunked (close-framed on HTTP/1.0)."""
         if self._is_too_late():
             return
-        block = head_block(status, headers) + self._connection.date_line
+        block = head_block(status, headers) + self._connection.date_line + self.extra_lines
         framing = _FRAMING_OWN_CHUNKS if length is None else FRAMING_LENGTH
         self._begin(block, FRAMING_NONE if status in _BODILESS else framing, length, b"")
 
