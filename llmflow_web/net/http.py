@@ -17,7 +17,11 @@ Handler = Callable[["ServerCall"], None]
 
 
 class BodySink(Protocol):
-    """Takes a request body as it arrives; exactly one of `end` and `abort` comes last."""
+    """Takes a request body as it arrives; exactly one of `end` and `abort` comes last.
+
+    Neither comes once the call's answer is finished: nobody is owed the rest then. Where a client goes or its framing
+    turns out wrong, `abort` comes first, `on_disconnect` after it, and the server says what can still be said.
+    """
 
     def data(self, data: bytes) -> None:
         """Take payload bytes (chunk framing already undone)."""
