@@ -44,7 +44,7 @@ def _last_asked(items: list[Any]) -> Any:
     for item in reversed(items):
         if isinstance(item, dict) and item.get("role") in ("user", "tool", "function"):
             return item
-    return items[-1]
+    return items[-1] if isinstance(items[-1], dict) else items  # plain texts (embeddings) are shown together
 
 
 def first_text(value: Any, depth: int = 0) -> str:

@@ -63,6 +63,10 @@ class Writer(Protocol):
     def lost_rows(self) -> int:
         """Rows the store itself had to let go."""
 
+    @property
+    def lost_bodies(self) -> int:
+        """Rows the store itself kept without their bodies."""
+
     def put(self, item: object, weight: int) -> None:
         """Queue an item; never blocks."""
 
@@ -148,6 +152,7 @@ class Recorder:
             if exchange.request is not None or exchange.response is not None:
                 self._drop_bodies(exchange)
         self._database.put(exchange, exchange.weight)
+        self._is_over()  # the clock of a stall starts with the call that fills the queue
 
     def _drop_bodies(self, exchange: Exchange) -> None:
         exchange.request = exchange.response = None
@@ -227,5 +232,5 @@ class Recorder:
             "pending_bytes": self._database.pending_bytes,
             "waiting": len(self._waiting),
             "lost_rows": self.lost_rows + self._database.lost_rows,
-            "lost_bodies": self.lost_bodies,
+            "lost_bodies": self.lost_bodies + self._database.lost_bodies,
         }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from llmflow_web.model import Header
 
 KEPT_CHARS = 4
+_MARK = "…[redacted".encode()
 MIN_LONG = 16
 """Only of secrets at least this long are leading characters kept."""
 
@@ -62,6 +63,8 @@ def masked(secret: str) -> str:
 
 
 def _masked_bytes(secret: bytes) -> bytes:
+    if _MARK in secret:  # two patterns may match the same place
+        return secret
     return masked(secret.decode("utf-8", "replace")).encode()
 
 
