@@ -80,8 +80,7 @@ class HttpClient:
                 pool = self._new_pool(origin)
             except LLMFlowError as error:
                 return _failed(error, head, sink, method)
-        if pool.route.is_forwarded:
-            head = pool.route.outgoing(head)
+        head = pool.route.outgoing(head)
         call = Call(pool, head, body, sink, method=method, is_complete=is_complete, chunked=chunked)
         pool.start(call)
         return call

@@ -27,6 +27,7 @@ _CLAUSES = (
     (errno.ECONNREFUSED, "{} refused the connection"),
     (errno.EHOSTUNREACH, "there is no route to {}"),
     (errno.ENETUNREACH, "there is no route to {}"),
+    (errno.EMFILE, "too many files are open here to reach {}"),
 )
 
 
@@ -48,22 +49,25 @@ class Route:
 
     def outgoing(self, head: bytes) -> bytes:
         """Return a request's head as it must leave: for a forwarding proxy in absolute form, with its credentials."""
-        if self.proxy is None or self.scheme != "http":
+        if not self.is_forwarded:
             return head
         line, end, rest = head.partition(b"\r\n")
         method, target, version = line.split(b" ")
-        path = b"" if target == b"*" else target
-        line = b" ".join((method, self.origin.encode("ascii") + path, version))
-        if self.proxy.authorization is not None:
+        path = b"" if target == b"*" else target  # RFC 9112 §3.2.4: OPTIONS of the server as a whole
+        line = b" ".join((method, _ascii(self.origin) + path, version))
+        if self.proxy is not None and self.proxy.authorization is not None:
             line += b"\r\nProxy-Authorization: " + self.proxy.authorization
         return line + end + rest
 
 
 def route_to(origin: str, proxies: Proxies, tls: Callable[[], ssl.SSLContext]) -> Route:
     """Work out the way to `origin`. Raises UpstreamUnreachable when the environment's proxy settings are wrong."""
-    parts = urlsplit(origin)
-    host = parts.hostname or ""
-    port = parts.port or _PORTS[parts.scheme]
+    try:
+        parts = urlsplit(origin)
+        host = parts.hostname or ""
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise _unreachable(f"{origin} is no origin of the form http://host:port") from error
     return Route(origin, parts.scheme, host, port, proxies.find(parts.scheme, host, port), tls)
 
 
@@ -78,7 +82,7 @@ async def connect(route: Route, connection: Connection, timeout_s: float) -> Non
         raise
     except TimeoutError as error:
         raise _unreachable(f"{place} did not answer within {timeout_s:g} s") from error
-    except (OSError, UnicodeError, OverflowError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise _unreachable(_reason(error, place, route)) from error
 
 
@@ -130,7 +134,7 @@ class _Tunnel(asyncio.Protocol):
     async def ask(self, transport: asyncio.Transport, route: Route, proxy: Proxy) -> None:
         """Open the tunnel. Raises UpstreamUnreachable when the proxy does not."""
         host = f"[{route.host}]" if ":" in route.host else route.host
-        place = f"{host}:{route.port}".encode("idna" if not host.isascii() else "ascii")
+        place = _ascii(f"{host}:{route.port}")
         lines = [b"CONNECT " + place + b" HTTP/1.1", b"Host: " + place]
         if proxy.authorization is not None:
             lines.append(b"Proxy-Authorization: " + proxy.authorization)
@@ -160,6 +164,11 @@ class _Tunnel(asyncio.Protocol):
         """The proxy closed (asyncio)."""
         if not self._answer.done():
             self._answer.set_exception(exc or ConnectionResetError("the proxy closed the connection"))
+
+
+def _ascii(name: str) -> bytes:
+    """Return a host name, perhaps with what stands around it, as it goes on the wire."""
+    return name.encode("ascii" if name.isascii() else "idna")
 
 
 def _unreachable(reason: str) -> UpstreamUnreachable:

@@ -297,30 +297,26 @@ class Connection(asyncio.Protocol):
 
     def _cut(self, call: Call, exc: Exception | None) -> None:
         """The connection ended too early: send again where that cannot do harm, else fail."""
-        is_reused, had_written, had_heard = self.requests > 1, self._has_written, self._has_heard
+        error = UpstreamClosed(self._cut_message(exc), is_retry_safe=not self._has_written)
+        may_repeat = not self._has_written or (call.is_whole and call.method in _REPEATABLE)
+        is_stale = self.requests > 1 and not self._has_heard
         self.close()
-        if call.is_done:
-            return
-        may_repeat = not had_written or (call.is_whole and call.method in _REPEATABLE)
-        if is_reused and may_repeat and not had_heard and not call.was_repeated:
+        if is_stale and may_repeat and not call.was_repeated and not call.is_done:
             call.was_repeated = True
             call.connection = None
             self._owner.start_fresh(call)
-            return
-        call.fail(UpstreamClosed(self._cut_message(exc), is_retry_safe=not had_written))
+        else:
+            call.fail(error)
 
     def _cut_message(self, exc: Exception | None) -> str:
         how = "was reset" if isinstance(exc, ConnectionResetError) else "was closed"
-        if self._last_framing is None:
+        if self._head is None:
             return f"the connection {how} before the answer came"
-        of = f" of {self._last_length}" if self._last_framing == FRAMING_LENGTH else ""
+        of = f" of {self._head.content_length}" if self._framing == FRAMING_LENGTH else ""
         return f"the connection {how} after {self._received}{of} bytes of the answer's body"
 
     def close(self) -> None:
         """Close at once. What the call under way hears of it is the caller's business."""
-        head = self._head
-        self._last_framing = head.framing if head is not None else None
-        self._last_length = head.content_length if head is not None else 0
         self._forget_call()
         self.state = State.CLOSED
         if self._transport is not None:

@@ -9,7 +9,14 @@ import re
 from typing import TYPE_CHECKING
 
 from llmflow_web.errors import UpstreamProtocol
-from llmflow_web.wire.head import MAX_HEAD_BYTES, ResponseHead, parse_response_head, response_head_from_h11
+from llmflow_web.wire.head import (
+    FRAMING_CHUNKED,
+    MAX_HEAD_BYTES,
+    ResponseHead,
+    parse_response_head,
+    response_head_from_h11,
+)
+from llmflow_web.wire.headers import get
 
 if TYPE_CHECKING:
     import h11
@@ -84,6 +91,9 @@ class HeadReader:
             raise UpstreamProtocol(f"the answer is not HTTP/1.1: {error}") from error
 
     def _convert(self, event: h11.Response | h11.InformationalResponse) -> ResponseHead:
-        return response_head_from_h11(
+        head = response_head_from_h11(
             event.status_code, event.reason, event.http_version, event.headers.raw_items(), self._method
         )
+        if head.framing == FRAMING_CHUNKED and get(head.headers, b"content-length") is not None:
+            head.keep_alive = False  # RFC 9112 §6.3: the two may disagree on where the next answer begins
+        return head

@@ -43,6 +43,8 @@ ANSWERS = [
     (OK + b"Content-Length: 2\r\nConnection: close\r\n\r\nok", "GET", (200, b"ok", None), "gone"),
     (OK + b"Content-Length: 2\r\n\r\nokHTTP/1.1", "GET", (200, b"ok", None), "gone"),
     (OK + b"\r\nuntil the end", "GET", (200, b"until the end", None), "gone"),
+    (OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "GET",
+     (200, b"0\r\n\r\n", None), "gone"),
     (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "GET", (200, b"ok", None), "gone"),
     (b"SSH-2.0-OpenSSH_9.2\r\n", "GET", (None, b"", "UpstreamProtocol"), "gone"),
     (b"HTTP/1.1 two hundred\r\n\r\n", "GET", (None, b"", "UpstreamProtocol"), "gone"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
 import ssl
@@ -242,6 +243,61 @@ def test_unreachable(origin, reason):
 
     error = run(scenario)
     assert (error.message, error.is_retry_safe, error.status) == (reason, True, 502)
+
+
+@contextlib.contextmanager
+def black_hole(host, port=0):
+    """Listen where no connection is ever completed: the queue of those waiting to be accepted is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        time.sleep(0.02)
+        yield listener.getsockname()[1]
+
+
+def test_connect_timeout():
+    """CONNECT_TIMEOUT_S bounds how long a silent address is tried."""
+
+    async def scenario(client):
+        started = time.monotonic()
+        error = (await get(client, f"http://127.0.0.1:{port}", "POST", b"x")).error
+        return error.message, error.is_retry_safe, time.monotonic() - started < 1
+
+    with black_hole("127.0.0.1") as port:
+        expected = (f"127.0.0.1:{port} did not answer within 0.2 s", True, True)
+        assert run(scenario, connect_timeout_s=0.2) == expected
+
+
+def test_happy_eyeballs():
+    """A name whose first address is silent is reached at its second after a quarter of a second."""
+    with FakeUpstream(wire(OK)) as upstream, black_hole("127.0.0.2", upstream.port):
+
+        async def addresses(host, port, **_):
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+            return [(*kind, ("127.0.0.2", port)), (*kind, ("127.0.0.1", port))]
+
+        async def scenario(client):
+            asyncio.get_running_loop().getaddrinfo = addresses
+            started = time.monotonic()
+            sink = await get(client, f"http://two.example:{upstream.port}")
+            return sink.outcome, 0.2 < time.monotonic() - started < 2
+
+        assert run(scenario) == ((200, b"ok", None), True)
+
+
+@pytest.mark.parametrize("origin", ["http://x:99999", "gopher://x", "http://.example", "http://a b"])
+def test_no_origin(origin):
+    """An address that is none fails like one that cannot be reached."""
+
+    async def scenario(client):
+        return (await get(client, origin)).outcome
+
+    assert run(scenario) == (None, b"", "UpstreamUnreachable")
 
 
 # ── proxies ──────────────────────────────────────────────────────────────────────────────────────────────────────
