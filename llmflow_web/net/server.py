@@ -23,6 +23,7 @@ from llmflow_web.net.server_connection import Connection
 LOOPBACK_HOSTS = ("127.0.0.1", "::1")
 
 _BACKLOG = 1024
+_ACCEPT_TURNS = 3  # of the loop from accepting a socket to its connection_made
 _PORT_TRIES = 20  # how often port 0 may give a port whose twin on the other address is taken
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -110,9 +111,7 @@ class HttpServer:
     async def stop(self, grace_s: float = 0.0) -> None:
         """Stop listening, close idle connections, give running answers `grace_s` to finish, then break them off."""
         self.is_stopping = True
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
+        await self._stop_accepting()
         for connection in list(self.connections):
             connection.close_if_idle()
         await self._wait_until_empty(grace_s)
@@ -124,6 +123,20 @@ class HttpServer:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+
+    async def _stop_accepting(self) -> None:
+        """Close the listeners. What they have accepted in this turn must be a connection before they go: asyncio
+        (3.11) drops the socket of a server that is closed in between, without closing it.
+        """
+        for listener in self._listeners:
+            for sock in listener.sockets:
+                with suppress(NotImplementedError):  # Windows' proactor knows no readers
+                    self._loop.remove_reader(sock.fileno())
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
 
     async def _wait_until_empty(self, timeout_s: float) -> None:
         if self.connections:

@@ -1,0 +1,129 @@
+"""A whole LLMFlow in a thread: starting, refusing to start, draining, and what the console tells."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_upstream import CLOSE, HANG, FakeUpstream, wire
+
+from llmflow_web.app.config import load
+from llmflow_web.app.serve import Server
+from llmflow_web.app.settings import Config
+from llmflow_web.console import Console
+from llmflow_web.errors import StartRefused, StoreRefused
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    flags = {"proxy_port": ["0"], "dashboard_port": ["0"], "data_dir": [str(tmp_path / "data")], "stop_grace": ["5s"]}
+    return replace(load(flags, {}), price_refresh=False)
+
+
+def post(url: str, body: Any) -> bytes:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        return answer.read()
+
+
+def test_it_starts_and_stops(config: Config) -> None:
+    """Both ports are open between start and stop, and its repr says so."""
+    server = Server(config, Console(io.StringIO()))
+    server.start()
+    port = int(server.proxy_url.rpartition(":")[2])
+    socket.create_connection(("127.0.0.1", port), 5).close()
+    assert repr(server) == "<Server listening>"
+    server.stop()
+    assert repr(server) == "<Server stopped>"
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), 1)
+
+
+def test_both_loopback_addresses_share_a_port(config: Config) -> None:
+    """The port found for 127.0.0.1 is served on ::1, too, where there is one."""
+    with Server(config, Console(io.StringIO())) as server:
+        port = int(server.proxy_url.rpartition(":")[2])
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        if socket.has_ipv6:
+            try:
+                socket.create_connection(("::1", port), 5).close()
+            except OSError as error:
+                pytest.skip(f"no IPv6 loopback here: {error}")
+
+
+def test_a_taken_port_is_refused_and_nothing_stays_open(config: Config) -> None:
+    """A taken port raises with port and flag; the data directory is free again afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartRefused, match=f"port {port} .proxy. is taken.*--proxy-port"):
+            Server(replace(config, proxy_port=port), Console(io.StringIO())).start()
+    with Server(config, Console(io.StringIO())):
+        pass
+
+
+def test_one_data_dir_has_one_server(config: Config) -> None:
+    """A second server on the same data directory is refused with the first one's process and ports."""
+    with Server(config, Console(io.StringIO())) as server:
+        port = server.proxy_url.rpartition(":")[2]
+        with pytest.raises(StoreRefused, match=port):
+            Server(config, Console(io.StringIO())).start()
+
+
+def test_a_stream_may_finish_while_it_stops(config: Config, flow_at: Callable[..., Any], tmp_path: Path) -> None:
+    """Stopping waits for a running stream, and its call is recorded."""
+    with FakeUpstream() as upstream:
+        upstream.script(wire(HEAD, b"data: {}\n\n", 0.5, b"data: [DONE]\n\n", CLOSE))
+        flow = flow_at(openai=upstream.url, settings={"stop_grace": 5.0})
+        stopper = threading.Timer(0.2, flow.stop)
+        stopper.start()
+        body = post(flow.proxy_url + "/v1/chat/completions", {"model": "m", "stream": True, "messages": []})
+        stopper.join()
+        assert body == b"data: {}\n\ndata: [DONE]\n\n"
+        assert "/v1/chat/completions" in flow.said.getvalue() or " m " in flow.said.getvalue()
+
+
+def test_the_grace_ends(flow_at: Callable[..., Any]) -> None:
+    """A stream that does not end is broken off after the grace; the stop is not held up."""
+    with FakeUpstream() as upstream:
+        upstream.script(wire(HEAD, b"data: {}\n\n", HANG))
+        flow = flow_at(openai=upstream.url, settings={"stop_grace": 0.2})
+        host, port = flow.proxy_url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 5) as client:
+            client.sendall(b"POST /v1/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}")
+            assert client.recv(100)
+            started = time.monotonic()
+            flow.stop()
+            assert time.monotonic() - started < 3
+
+
+def test_each_call_is_one_line(flow: Any) -> None:
+    """A call's line is on the console once it is stored."""
+    post(flow.proxy_url + "/v1/chat/completions", {"model": "gpt-4o-mini", "messages": []})
+    end = time.monotonic() + 5
+    while " tok" not in flow.said.getvalue() and time.monotonic() < end:
+        time.sleep(0.01)
+    lines = flow.said.getvalue().splitlines()
+    assert len(lines) == 1
+    assert "OK" in lines[0]
+    assert "openai" in lines[0]
+
+
+def test_a_server_in_a_thread_raises_what_kept_it(tmp_path: Path, config: Config) -> None:
+    """A database that is not ours is refused in the caller's thread, and left alone."""
+    path = tmp_path / "data" / "llmflow.db"
+    path.parent.mkdir()
+    path.write_bytes(b"precious")
+    with pytest.raises(StoreRefused):
+        Server(config, Console(io.StringIO())).start()
+    assert path.read_bytes() == b"precious"
