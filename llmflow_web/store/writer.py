@@ -269,7 +269,7 @@ class Writer:
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                written = self._transact(lambda c: insert_rows(c, rows, self._counters, int(self._clock() * 1000)))
+                written = self._insert(rows)
             except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
                 if not _is_our_trouble(error):
                     self._write_singly(rows)
@@ -283,13 +283,15 @@ class Writer:
                 self._note(len(written), written)
                 return
 
+    def _insert(self, rows: Sequence[Row]) -> list[Written]:
+        now_ms = int(self._clock() * 1000)
+        return self._transact(lambda connection: insert_rows(connection, rows, self._counters, now_ms))
+
     def _write_singly(self, rows: Sequence[Row]) -> None:
         """Some row holds a value SQLite cannot store: keep the others, and of that one what can be kept."""
         for row in rows:
             try:
-                written = self._transact(
-                    lambda c, row=row: insert_rows(c, [storable(row)], self._counters, int(self._clock() * 1000))
-                )
+                written = self._insert([storable(row)])
             except Exception:  # noqa: BLE001 - this row is the culprit, or the disk's trouble has begun meanwhile
                 self.lost_rows += 1
             else:
