@@ -1,7 +1,7 @@
 """A stand-in for the dashboard port: the API's routes over made-up traces, static files with the real CSP, a WebSocket.
 
 It lets the dashboard's tests script what a real server can hardly be made to do: cut the socket, answer 500, send hostile text.
-Run it by hand to look at the screens: `python tests/browser/mock_server.py [port]`.
+Run it by hand to look at the screens: `PYTHONPATH=tests python -m browser.mock_server [port]`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import mock_traces
+from browser import mock_traces
 
 STATIC = Path(__file__).resolve().parents[2] / "llmflow_web" / "static"
 CSP = (
@@ -91,7 +91,7 @@ def _passes(row: dict[str, Any], word: str) -> bool:
     if word.startswith("since:"):
         return True
     text = json.dumps(row).lower()
-    return word[1:].lower() not in text if word.startswith("-") else word.split(":")[-1].lower() in text
+    return word[1:].lower() not in text if word.startswith("-") else word.rsplit(":", maxsplit=1)[-1].lower() in text
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -217,7 +217,9 @@ def _histogram(world: World, _: str, params: dict[str, str]) -> Any:
         return {"buckets": []}
     times = [row["timestamp"] for row in rows]
     start, step = min(times), max(1, (max(times) - min(times)) // 60 + 1)
-    buckets = [{"start": start + i * step, "end": start + (i + 1) * step - 1, "count": 0, "errors": 0} for i in range(60)]
+    buckets = [
+        {"start": start + i * step, "end": start + (i + 1) * step - 1, "count": 0, "errors": 0} for i in range(60)
+    ]
     for row in rows:
         bucket = buckets[(row["timestamp"] - start) // step]
         bucket["count"] += 1
@@ -231,7 +233,9 @@ ROUTES: dict[str, Callable[[World, str, dict[str, str]], Any]] = {
     "models": lambda world, *_: mock_traces.models(world.traces),
     "facets": _facets,
     "histogram": _histogram,
-    "sessions": lambda world, path, _: mock_traces.sessions(world.traces, path.removeprefix("/api/sessions").strip("/")),
+    "sessions": lambda world, path, _: mock_traces.sessions(
+        world.traces, path.removeprefix("/api/sessions").strip("/")
+    ),
     "analytics": lambda world, path, params: mock_traces.analytics(world.traces, path, params),
     "timeline": lambda world, *_: mock_traces.timeline(world.traces),
     "logs": lambda *_: mock_traces.LOGS,
@@ -251,7 +255,7 @@ class MockServer:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
-    def __enter__(self) -> MockServer:
+    def __enter__(self) -> Self:
         self.thread.start()
         return self
 

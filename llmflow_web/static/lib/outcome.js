@@ -29,9 +29,11 @@ export function statusWord(status) {
   return status == null ? "" : (WORDS[status] ?? (status >= 400 ? "Error" : "OK"));
 }
 
-/** Title of a row: its name, else what was called. @param {any} row */
+/** Title of a row: its name, else what was asked of which model, as OpenTelemetry names such spans. @param {any} row */
 export function title(row) {
-  return row.span_name || row.operation || row.request_path || row.model || row.span_type || "call";
+  if (row.span_name) return row.span_name;
+  const model = row.model ?? row.request_model;
+  return row.operation && model ? `${row.operation} ${model}` : row.operation || row.request_path || model || row.span_type || "call";
 }
 
 const KINDS = /** @type {Record<string, string>} */ ({

@@ -4,20 +4,19 @@ import { h, put, s, setAttr } from "./dom.js";
 import { table } from "./table.js";
 
 const WIDTH = 600;
-const HEIGHT = 150;
-const FOOT = 18;
+const HEIGHT = 120;
 
 /** @typedef {{title: string, rows: any[], value: (row: any) => number, label: (row: any) => string, text: (value: any) => string, href: (row: any) => string}} Chart */
 
-/** A card with a button that shows the figures instead. @param {Chart} chart @param {() => any} draw @param {(row: any) => string} figure */
-function frame(chart, draw, figure) {
+/** A card with a button that shows the figures instead. @param {Chart} chart @param {() => any} draw @param {(row: any) => string} figure @param {string} [most] */
+function frame(chart, draw, figure, most) {
   const body = h("div", null, draw());
   const button = h("button", { type: "button", class: "more", "aria-pressed": "false", onclick: () => {
     const isTable = button.getAttribute("aria-pressed") === "false";
     setAttr(button, "aria-pressed", String(isTable));
     put(body, isTable ? table(chart.rows, [{ label: "", cell: (row) => h("a", { href: chart.href(row) }, chart.label(row)) }, { label: chart.title, cls: "num", cell: figure }], { label: chart.title }) : draw());
   } }, "Table");
-  return h("section", { class: "card chart", "aria-label": chart.title }, h("header", null, h("h2", null, chart.title), button), body);
+  return h("section", { class: "card chart", "aria-label": chart.title }, h("header", null, h("h2", null, chart.title), most ? h("span", { class: "muted" }, `most ${most}`) : null, button), body);
 }
 
 /** @param {Chart} chart */
@@ -26,13 +25,14 @@ export function timeBars(chart) {
   return frame(chart, () => {
     const most = Math.max(...rows.map(value), 0);
     const step = WIDTH / Math.max(1, rows.length);
-    const y = (n) => (HEIGHT - FOOT) - (most ? (n / most) * (HEIGHT - FOOT - 16) : 0);
-    const every = Math.ceil(rows.length / 7);
-    return s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "group", "aria-label": `${chart.title}, at most ${text(most)}` },
-      s("line", { x1: 0, x2: WIDTH, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }), s("text", { x: 0, y: 10 }, text(most)),
-      rows.map((row, i) => [value(row) > 0 && s("a", { href: href(row), "aria-label": `${label(row)}: ${text(value(row))}` }, s("rect", { x: i * step + step * 0.12, width: step * 0.76, y: Math.min(y(value(row)), HEIGHT - FOOT - 2), height: Math.max(2, HEIGHT - FOOT - y(value(row))), rx: 1.5 }, s("title", null, `${label(row)}: ${text(value(row))}`))),
-        i % every === 0 && s("text", { x: i * step, y: HEIGHT - 4 }, label(row).slice(rows.length > 1 && label(row).length > 10 ? 11 : 5))]));
-  }, (row) => text(value(row)));
+    const high = (row) => Math.max(2, most ? (value(row) / most) * (HEIGHT - 4) : 0);
+    const bar = (row, i) => value(row) > 0 && s("a", { href: href(row), "aria-label": `${label(row)}: ${text(value(row))}` },
+      s("rect", { x: i * step + step * 0.12, width: step * 0.76, y: HEIGHT - high(row), height: high(row) }, s("title", null, `${label(row)}: ${text(value(row))}`)));
+    const short = (row) => (row ? label(row).slice(label(row).length > 10 ? 11 : 5) : "");
+    return [s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "group", "aria-label": `${chart.title}, at most ${text(most)}` },
+      s("line", { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }), rows.map(bar)),
+    h("div", { class: "axis-x", "aria-hidden": "true" }, [0, 0.5, 1].map((part) => h("span", null, short(rows[Math.round((rows.length - 1) * part)]))))];
+  }, (row) => text(value(row)), text(Math.max(0, ...rows.map(value))));
 }
 
 /** @param {Chart} chart */

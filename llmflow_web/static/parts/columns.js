@@ -28,8 +28,12 @@ export const COLUMNS = [
   } },
   { key: "name", label: "Name", render(cell, row) {
     if (!cell.firstChild) cell.append(h("b", null), h("span", null));
-    setText(cell.children[0], title(row));
-    setText(cell.children[1], row.error && (row.status ?? 0) >= 400 ? row.error : (row.preview_in ?? ""));
+    // an unnamed chat is best known by what was asked; its model has a column of its own
+    const text = row.error && (row.status ?? 0) >= 400 ? row.error : (row.preview_in ?? "");
+    const name = row.span_name || (row.operation === "chat" && text ? "" : row.operation || title(row));
+    setText(cell.children[0], name);
+    setText(cell.children[1], text);
+    cell.classList.toggle("is-plain", !name);
     setAttr(cell, "title", row.preview_in);
   } },
   { key: "model", label: "Model", render: (cell, row) => {

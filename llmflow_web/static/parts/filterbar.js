@@ -12,7 +12,7 @@ const TIMES = [["", "Any time"], ["15m", "15 min"], ["1h", "1 hour"], ["24h", "2
 export function mountFilterBar(el, { onChange }) {
   let filter = empty();
   const typed = debounce(DEBOUNCE_MS, () => change({ ...filter, q: input.value }, true));
-  const input = h("input", { type: "search", "aria-label": "Search traces", placeholder: "Search, or model:… status:error cost>0.01", autocomplete: "off", spellcheck: "false", maxlength: 1000, oninput: typed });
+  const input = h("input", { type: "search", "aria-label": "Search traces", placeholder: "Search or model:… cost>0.01", autocomplete: "off", spellcheck: "false", maxlength: 1000, oninput: typed });
   const choice = (key, label, options) => h("select", { "aria-label": label, title: label, onchange: (event) => change({ ...filter, [key]: event.target.value, ...(key === "since" ? { from: "", to: "" } : {}) }) }, options.map(([value, text]) => h("option", { value }, text)));
   const selects = {
     model: choice("model", "Model", [["", "Model"]]),

@@ -17,8 +17,8 @@ export function mountWaterfall(el, { roots, onSelect }) {
   let rows = flatten(roots, folded);
   let selected = "";
   let needle = "";
-  const axis = h("div", { class: "axis", "aria-hidden": "true" }, ticks(length).map((at) => {
-    const tick = h("span", null, format.duration(at));
+  const axis = h("div", { class: "axis", "aria-hidden": "true" }, ticks(length, el.clientWidth < 560 ? 2 : 5).filter((at) => at < length * 0.92).map((at) => {
+    const tick = h("span", null, format.duration(at).replace(/\.0+ /, " "));
     tick.style.left = `${(at / length) * 100}%`;
     return tick;
   }));
@@ -59,7 +59,7 @@ export function mountWaterfall(el, { roots, onSelect }) {
       put(name.children[2], icon(state.kind === "error" ? "error" : node.dataset.kind));
     }
     setText(name.children[3], title(span));
-    setText(name.children[4], span.model && span.model !== title(span) ? span.model : state.kind === "error" ? state.word : "");
+    setText(name.children[4], span.model && !title(span).includes(span.model) ? span.model : state.kind === "error" ? state.word : "");
     setText(dur, format.duration(span.duration_ms));
     setText(tok, span.total_tokens ? format.compact(span.total_tokens) : "");
     setText(cost, span.estimated_cost ? format.cost(span.estimated_cost) : "");
@@ -85,6 +85,7 @@ export function mountWaterfall(el, { roots, onSelect }) {
     setAttr(tree, "tabindex", at < 0 ? 0 : -1);
     setAttr(tree, "aria-rowcount", rows.length + 1);
     list.update(rows.length, at);
+    tree.style.height = `${(rows.length + 1) * ROW + 2}px`; // a small tree takes little room, a great one what the panel gives
   }
 
   /** @param {number} index @param {boolean} [isTold] */

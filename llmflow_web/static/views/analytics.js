@@ -29,13 +29,13 @@ export function mount(el, state) {
         ["Errors", stats.error_count == null ? null : format.percent(stats.error_count / calls)],
         ["Latency p50", stats.duration_p50 && format.duration(stats.duration_p50)], ["p95", stats.duration_p95 && format.duration(stats.duration_p95)], ["TTFT p50", stats.ttft_p50 && format.duration(stats.ttft_p50)],
       ];
-      page.append(h("dl", { class: "cards" }, cards.filter(([, value]) => value != null).map(([name, value]) => h("div", { class: "card" }, h("dt", null, name), h("dd", null, value)))));
+      page.append(h("dl", { class: "cards wide" }, cards.filter(([, value]) => value != null).map(([name, value]) => h("div", { class: "card" }, h("dt", null, name), h("dd", null, value)))));
       const step = trends.length > 1 ? trends[1].bucket - trends[0].bucket : 86_400_000;
       const range = (row) => `/traces?${new URLSearchParams({ from: String(row.bucket), to: String(row.bucket + step - 1) })}`;
       const over = (title, name, text) => timeBars({ title, rows: trends, value: (row) => row[name] ?? 0, label: (row) => row.label, text, href: range });
       page.append(h("div", { class: "charts wide" },
         over("Cost", "total_cost", format.cost), over("Calls", "request_count", format.count), over("Tokens in", "prompt_tokens", format.compact), over("Tokens out", "completion_tokens", format.compact),
-        topBars({ title: "Cost by model", rows: answer.by_model ?? [], value: (row) => row.total_cost ?? 0, label: (row) => row.model, text: (row) => format.cost(row.total_cost), href: (row) => `/traces?${new URLSearchParams({ model: row.model, since })}` }),
+        topBars({ title: "Cost by model", rows: (answer.by_model ?? []).filter((row) => row.model), value: (row) => row.total_cost ?? 0, label: (row) => row.model, text: (row) => format.cost(row.total_cost), href: (row) => `/traces?${new URLSearchParams({ model: row.model, since })}` }),
         topBars({ title: "Cost by provider and service", rows: answer.by_tool ?? [], value: (row) => row.total_cost ?? 0, label: (row) => [row.provider, row.service_name].filter((one) => one && one !== "unknown").join(" · ") || "unknown", text: (row) => format.cost(row.total_cost), href: (row) => `/traces?${new URLSearchParams(row.provider && row.provider !== "unknown" ? { provider: row.provider, since } : { since })}` })));
     },
   });

@@ -13,7 +13,7 @@ import { mountRaw } from "../parts/raw.js";
 import { mountTabs } from "../parts/tabs.js";
 import { mountWaterfall } from "../parts/waterfall.js";
 
-/** @param {HTMLElement} el @param {import("../state.js").State} state @param {{close: () => void, step: (by: number) => void, back: () => void}} list */
+/** @param {HTMLElement} el @param {import("../state.js").State} state @param {{close: () => void, step: (by: number) => void}} list */
 export function mountTrace(el, state, list) {
   let shown = { trace: "", span: "" };
   let detail = null;
@@ -100,17 +100,18 @@ export function mountTrace(el, state, list) {
     const state_ = outcome({ ...trace, error_count: isMany() && !trace.parent_id ? trace.error_count : 0 });
     const speed = format.tokensPerSecond(trace);
     const mark = trace.is_estimated ? "~" : "";
+    const isCall = Boolean(trace.model || trace.estimated_cost || trace.total_tokens);
     const facts = [
       ["Duration", format.duration(trace.duration_ms)],
       ["TTFT", trace.ttft_ms == null || !trace.is_stream ? null : format.duration(trace.ttft_ms)],
-      ["Cost", h("span", { title: trace.estimated_cost == null ? "unknown price" : format.costExact(trace.estimated_cost) }, format.cost(trace.estimated_cost))],
-      ["Tokens in → out", trace.prompt_tokens == null && trace.completion_tokens == null ? null : [`${mark}${format.count(trace.prompt_tokens ?? 0)} → ${mark}${format.count(trace.completion_tokens ?? 0)} `,
+      ["Cost", isCall && h("span", { title: trace.estimated_cost == null ? "unknown price" : format.costExact(trace.estimated_cost) }, format.cost(trace.estimated_cost))],
+      ["Tokens in → out", !isCall || (trace.prompt_tokens == null && trace.completion_tokens == null) ? null : [`${mark}${format.count(trace.prompt_tokens ?? 0)} → ${mark}${format.count(trace.completion_tokens ?? 0)} `,
         h("small", null, [trace.cached_tokens && `${format.count(trace.cached_tokens)} cached`, trace.reasoning_tokens && `${format.count(trace.reasoning_tokens)} reasoning`, trace.is_estimated && "estimated"].filter(Boolean).join(", "))]],
       ["Speed", speed === null ? null : [format.rate(speed), h("small", null, " tok/s")]],
       ["Model", trace.model ?? trace.request_model],
       ["Provider", trace.provider],
       ["Started", time(trace.timestamp, format.stamp(trace.timestamp), format.iso(trace.timestamp))],
-    ].filter(([, value]) => value != null && value !== "");
+    ].filter(([, value]) => value != null && value !== "" && value !== false);
     const sum = tree?.trace;
     const links = (name, value, param) => value && h("span", null, `${name} `, h("a", { href: param === "session" ? `/sessions/${encodeURIComponent(value)}` : `/traces?${new URLSearchParams({ [param]: value })}` }, value));
     put(summary,
@@ -228,7 +229,6 @@ export function mountTrace(el, state, list) {
     show,
     reload: () => show(state.route, true),
     close: list.close,
-    key: () => (detail ? `${detail.trace.trace_id}/${detail.trace.id}` : ""),
     clear() {
       asking.abort();
       off?.();

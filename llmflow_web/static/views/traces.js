@@ -11,7 +11,6 @@ import { mountGrid } from "../parts/grid.js";
 import { mountHistogram } from "../parts/histogram.js";
 import { use } from "../parts/keys.js";
 import { mountSplit } from "../parts/split.js";
-import { mountTrace } from "./trace.js";
 
 const PAGE = 100;
 const COMMIT_MS = 250; // at most four commits to the page a second, however fast rows come
@@ -44,8 +43,15 @@ export function mount(el, state) {
     onSort: (sort) => changed({ ...filter, sort: sort === "-time" ? "" : sort }, false),
   });
   area.append(fresh, message);
-  const detail = mountTrace(split.detail, state, { close: () => state.go(`/traces${toSearch(filter)}`), step, back: () => grid.focus() });
-  area.addEventListener("pointerenter", () => { isPointed = true; });
+  /** @type {Promise<any>|undefined} */
+  let coming;
+  /** @type {any} */
+  let detail = null;
+  const close = () => state.go(`/traces${toSearch(filter)}`);
+  /** The detail's modules are fetched when someone comes near the list: the first screen does without. */
+  const bring = () => { coming ??= import("./trace.js").then((module) => { detail = module.mountTrace(split.detail, state, { close, step }); }); return coming; };
+  area.addEventListener("pointerenter", () => { isPointed = true; bring(); });
+  area.addEventListener("focusin", bring);
   area.addEventListener("pointerleave", () => { isPointed = false; takeIfStill(); });
   grid.el.addEventListener("focusout", () => setTimeout(takeIfStill));
 
@@ -78,6 +84,7 @@ export function mount(el, state) {
       waiting.clear();
       isLoaded = true;
       grid.el.scrollTop = 0;
+      grid.select(split.isOpen ? keyIn(state.route) : "");
       showAll();
       if (isActive(filter)) announce(pages.length ? `${plural(pages.length, "trace")}${pages.isComplete ? "" : " and more"}` : "No traces match");
     } catch (error) {
@@ -209,10 +216,8 @@ export function mount(el, state) {
 
   /** @param {number} by */
   function step(by) {
-    const key = detail.key();
-    let at = pages.indexOf(key);
-    if (at < 0) for (at = 0; at < pages.length && pages.at(at)?.trace_id !== state.route.params.trace;) at += 1;
-    const row = pages.at(at + by);
+    const at = pages.indexOf(keyIn(state.route)); // the address leads, not what has been loaded so far
+    const row = at < 0 ? undefined : pages.at(at + by);
     if (row) state.go(addressOf(row), { replace: true });
     else announce(by > 0 ? "Last trace" : "First trace");
   }
@@ -243,7 +248,7 @@ export function mount(el, state) {
     if (event.target === bar.input) {
       if (bar.input.value) changed({ ...filter, q: "" }, true);
       grid.focus();
-    } else if (split.isOpen) detail.close();
+    } else if (split.isOpen) close();
     else if (bar.isActive()) bar.clear();
     else return false;
     return true;
@@ -260,26 +265,29 @@ export function mount(el, state) {
       const wasOpen = split.isOpen;
       split.open(isOpen);
       if (isNew) load();
-      if (isOpen) detail.show(route);
-      else detail.clear();
+      if (isOpen) bring().then(() => state.route === route && detail.show(route));
+      else detail?.clear();
       grid.select(isOpen ? keyIn(route) : "");
       if (wasOpen && !isOpen) grid.focus();
     },
-    reload: () => (split.isOpen ? detail.reload() : load()),
+    reload: () => (split.isOpen ? detail?.reload() : load()),
     unmount() {
       asking.abort();
       clearInterval(ticker);
       clearTimeout(commit);
       state.live.subscribe(null);
       for (const off of offs) off();
-      detail.clear();
+      detail?.clear();
       grid.destroy();
     },
   };
 
   /** @param {import("../state.js").Route} route */
   function keyIn(route) {
-    for (const [key, row] of pages.known) if (row.trace_id === route.params.trace || row.id === route.params.trace) return key;
+    const { trace } = route.params;
+    const span = new URLSearchParams(route.search).get("span");
+    if (span && pages.known.has(`${trace}/${span}`)) return `${trace}/${span}`;
+    for (const [key, row] of pages.known) if (row.trace_id === trace || row.id === trace) return key;
     return "";
   }
 }
