@@ -187,6 +187,10 @@ PART_NAMES: dict[str, int] = {
 }
 
 
+MAX_STORED_BODY_BYTES = 8 * 1024 * 1024
+"""The longest part of a call that is stored; the rest is cut and marked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """One stored part of a span. `is_cut`: more came than MAX_STORED_BODY_BYTES."""

@@ -10,14 +10,17 @@ from typing import Any
 
 from llmflow_web.model import JSON, Usage
 
+_MAX_COUNT = 10**15
 _SEARCH_CALLS = frozenset({"web_search_call"})
 
 
 def count(value: Any) -> int | None:
     """Return `value` as a token count; None when it is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or value > 1e15:
-        return None
-    return int(value)
+    if type(value) is int:
+        return value if 0 <= value <= _MAX_COUNT else None
+    if isinstance(value, float) and 0 <= value <= _MAX_COUNT:
+        return int(value)
+    return None
 
 
 def number(value: Any) -> float | None:

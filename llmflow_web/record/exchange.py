@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from llmflow_web.model import (
     JSON,
+    MAX_STORED_BODY_BYTES,
     PART_ANSWER,
     PART_ARRIVALS,
     PART_ATTRIBUTES,
@@ -26,7 +27,6 @@ from llmflow_web.model import (
     Completion,
     Cost,
     Exchange,
-    Header,
     Row,
     Span,
     Usage,
@@ -44,12 +44,10 @@ from llmflow_web.record.observed import (
     response_seen,
 )
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
-from llmflow_web.record.redact import redact_bytes, redact_headers, redact_text
+from llmflow_web.record.redact import redact_bytes, redact_text, redacted_headers_json
 from llmflow_web.wire.arrivals import encode_arrivals
+from llmflow_web.wire.headers import value_of
 from llmflow_web.wire.sse import SSEDecoder
-
-MAX_STORED_BODY_BYTES = 8 * 1024 * 1024
-"""The longest part of a call that is stored; the rest is cut and marked."""
 
 _ENDINGS = {
     "client_closed": (STATUS_CLIENT_CLOSED, "the client went before the answer was complete"),
@@ -60,6 +58,7 @@ _TEXT_OPERATIONS = frozenset({"chat", "text_completion"})
 _FREE_OPERATIONS = frozenset({"moderation"})
 _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _INJECTED = "stream_options.include_usage was asked for by LLMFlow"
 
 
@@ -130,7 +129,7 @@ class RowMaker:
     # ── a call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _row(self, exchange: Exchange) -> Row:
-        headers = _values(exchange.request_headers)
+        headers = dict(exchange.request_headers)
         provider = self._providers.get(exchange.provider) or self._providers["openai"]
         reading = self._read(exchange, headers, provider)
         labels = labels_from(headers, exchange.trace_id)
@@ -142,14 +141,15 @@ class RowMaker:
         if is_whole:
             span.preview_in = asked_preview(reading.request)
             shown = answer_preview(reading.completion) or preview(span.error or "")
-            span.preview_out = redact_text(shown, self._secrets) if shown else None
+            # Only a stream was read before it was masked; a whole answer was masked first.
+            span.preview_out = redact_text(shown, self._secrets) if shown and reading.is_sse else shown
         return Row(span, self._bodies(exchange, reading, labels, is_whole=is_whole))
 
     def _read(self, exchange: Exchange, headers: Mapping[bytes, bytes], provider: Provider) -> _Reading:
         limit = self._max_body_bytes
-        content_encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+        content_encoding = _value(headers, b"content-encoding").decode("latin-1")
         seen = request_seen(exchange.request, content_encoding, limit)
-        content_type = headers.get(b"content-type", b"")
+        content_type = _value(headers, b"content-type").lower()
         request: JSON = {}
         if seen.data and not seen.is_raw:
             if not content_type.startswith(b"multipart/"):
@@ -168,9 +168,9 @@ class RowMaker:
         return redact_bytes(data, self._secrets)
 
     def _read_answer(self, exchange: Exchange, reading: _Reading, provider: Provider) -> None:
-        headers = _values(exchange.response_headers)
-        content_encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-        content_type = headers.get(b"content-type", b"").lower()
+        headers = dict(exchange.response_headers)
+        content_encoding = _value(headers, b"content-encoding").decode("latin-1")
+        content_type = _value(headers, b"content-type").lower()
         seen = response_seen(exchange.response, content_encoding, self._max_body_bytes, is_chunked=exchange.is_chunked)
         reading.response = seen
         if seen.is_raw:
@@ -262,11 +262,7 @@ class RowMaker:
     # ── what is stored ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _bodies(self, exchange: Exchange, reading: _Reading, labels: Labels, *, is_whole: bool) -> list[Body]:
-        pairs = {
-            "request": redact_headers(exchange.request_headers, self._secrets),
-            "response": redact_headers(exchange.response_headers, self._secrets),
-        }
-        bodies = [_json_body(PART_HEADERS, pairs)]
+        bodies = [self._headers(exchange)]
         if labels.metadata:
             bodies.append(_json_body(PART_ATTRIBUTES, {"metadata": labels.metadata}, self._secrets))
         if not is_whole:
@@ -282,6 +278,12 @@ class RowMaker:
             data = encode_arrivals(relative_arrivals(reading.arrivals, exchange.started_ns))
             bodies.append(Body(PART_ARRIVALS, data, len(data)))
         return bodies
+
+    def _headers(self, exchange: Exchange) -> Body:
+        request = redacted_headers_json(exchange.request_headers, self._secrets)
+        response = redacted_headers_json(exchange.response_headers, self._secrets)
+        data = f'{{"request":{request},"response":{response}}}'.encode()
+        return Body(PART_HEADERS, data, len(data))
 
     # ── spans of others ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -314,8 +316,9 @@ class RowMaker:
 # ── the pieces of a row ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _values(headers: Sequence[Header]) -> dict[bytes, bytes]:
-    return {name: line.partition(b":")[2].strip(b" \t") for name, line in headers}
+def _value(lines: Mapping[bytes, bytes], name: bytes) -> bytes:
+    line = lines.get(name)
+    return b"" if line is None else value_of(line)
 
 
 def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
@@ -459,7 +462,7 @@ def _usage_of(span: Span) -> Usage:
 
 
 def _json_body(part: int, value: object, secrets: Sequence[bytes] | None = None) -> Body:
-    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    data = _encode(value).encode("utf-8", "replace")
     if secrets is not None:
         data = redact_bytes(data, secrets)
     return Body(part, data, len(data))

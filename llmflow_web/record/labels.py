@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from llmflow_web.model import JSON
+from llmflow_web.wire.headers import value_of
 
 MAX_METADATA_BYTES = 4096
 MAX_LABEL_CHARS = 256
@@ -45,7 +46,7 @@ class Labels:
 
 
 def labels_from(headers: Mapping[bytes, bytes], trace_id: str) -> Labels:
-    """Read all labels from `headers` (lower-case name → value)."""
+    """Read all labels from `headers` (lower-case name → line)."""
     labels = Labels()
     if any(name.startswith((b"x-llmflow-", b"helicone-")) for name in headers):
         _read_ours(headers, labels)
@@ -56,17 +57,17 @@ def labels_from(headers: Mapping[bytes, bytes], trace_id: str) -> Labels:
 
 def _text(headers: Mapping[bytes, bytes], *names: bytes) -> str | None:
     for name in names:
-        value = headers.get(name)
-        if value:
-            text = value.decode("utf-8", "replace").strip()[:MAX_LABEL_CHARS]
+        line = headers.get(name)
+        if line:
+            text = value_of(line).decode("utf-8", "replace").strip()[:MAX_LABEL_CHARS]
             if text:
                 return text
     return None
 
 
 def _read_ours(headers: Mapping[bytes, bytes], labels: Labels) -> None:
-    given = headers.get(b"x-llmflow-tag") or headers.get(b"x-llmflow-tags") or b""
-    labels.tags = split_tags(given.decode("utf-8", "replace"))
+    for tags in (b"x-llmflow-tags", b"x-llmflow-tag"):  # the singular wins unless it is empty
+        labels.tags = split_tags(value_of(headers.get(tags, b"")).decode("utf-8", "replace")) or labels.tags
     labels.session_id = _text(headers, b"x-llmflow-session-id", b"helicone-session-id")
     labels.conversation_id = _text(headers, b"x-llmflow-conversation-id")
     labels.user_id = _text(headers, b"x-llmflow-user-id", b"helicone-user-id")
@@ -75,7 +76,7 @@ def _read_ours(headers: Mapping[bytes, bytes], labels: Labels) -> None:
         name, _, version = prompt.partition("@")
         labels.prompt_name = name.strip() or None
         labels.prompt_version = version.strip() or None
-    metadata = headers.get(b"x-llmflow-metadata")
+    metadata = value_of(headers.get(b"x-llmflow-metadata", b""))
     if metadata:
         _read_metadata(metadata, labels)
 
@@ -112,7 +113,10 @@ def _parent(headers: Mapping[bytes, bytes], trace_id: str) -> str | None:
     given = _text(headers, b"x-parent-id")
     if given:
         return given[:MAX_ID_CHARS]
-    fields = headers.get(b"traceparent", b"").decode("latin-1").strip().lower().split("-")
+    line = headers.get(b"traceparent")
+    if line is None:
+        return None
+    fields = value_of(line).decode("latin-1").strip().lower().split("-")
     # The parent is of use only in its own trace: X-Trace-Id may have named another.
     if len(fields) >= 4 and len(fields[2]) == 16 and fields[1] == trace_id and fields[2].strip("0"):
         return fields[2]
@@ -122,9 +126,9 @@ def _parent(headers: Mapping[bytes, bytes], trace_id: str) -> str | None:
 def tool_of(headers: Mapping[bytes, bytes], source: str, provider: str) -> str:
     """Name the tool a proxied call came from."""
     for name in (b"user-agent", b"originator", b"x-title", b"http-referer"):
-        value = headers.get(name)
-        if value:
-            text = value.decode("latin-1").lower()
+        line = headers.get(name)
+        if line:
+            text = line.decode("latin-1").lower()
             for word, tool in _AGENTS:
                 if word in text:
                     return tool

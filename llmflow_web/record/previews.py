@@ -19,7 +19,7 @@ _TEXT_MEMBERS = ("text", "content", "input", "output", "arguments", "instruction
 
 def preview(text: str) -> str | None:
     """Return one line of at most PREVIEW_CHARS characters; None when there is nothing to show."""
-    line = " ".join(text[: 4 * PREVIEW_CHARS].split())
+    line = " ".join(text[: 2 * PREVIEW_CHARS].split())
     if not line:
         return None
     return line if len(line) <= PREVIEW_CHARS else line[: PREVIEW_CHARS - 1] + "…"

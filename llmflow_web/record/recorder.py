@@ -14,8 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from llmflow_web.model import Capture, Exchange
-from llmflow_web.record.exchange import MAX_STORED_BODY_BYTES
+from llmflow_web.model import MAX_STORED_BODY_BYTES, Capture, Exchange
 
 MAX_QUEUED_ROWS = 2000
 MAX_QUEUED_BYTES = 32 * 1024 * 1024

@@ -6,10 +6,14 @@ four characters and the length, never holds a quote or a backslash, and so leave
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from llmflow_web.model import Header
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 KEPT_CHARS = 4
 _MARK = "…[redacted".encode()
@@ -138,12 +142,21 @@ _PROBE = re.compile(
     rb"|=(?i:(?<=key=)|(?<=token=)|(?<=sig=)|(?<=signature=)|(?<=secret=)|(?<=password=)|(?<=auth=))"
     rb"|@|J(?<=eyJ)|I(?<=AKI|ASI)|z(?<=AIz)|2(?<=ya2)|K(?<=(?i:apik))|z(?<=horiz)|Z(?<=HORIZ)"
 )
-_MORE_NEEDLES = (b"earer", b"EARER", b"ookie", b"OOKIE", b"apikey")
+_MORE_NEEDLES = (b"earer", b"ookie", b"apikey")
+
+
+def _may_hold_secret(data: bytes) -> bool:
+    if _PROBE.search(data) is not None:
+        return True
+    for needle in _MORE_NEEDLES:  # noqa: SIM110  (a generator would cost more than the tests)
+        if needle in data:
+            return True
+    return False
 
 
 def redact_bytes(data: bytes, secrets: Sequence[bytes] = ()) -> bytes:
     """Mask key shapes, credential members, URL keys and userinfo, and `secrets` known by value."""
-    if _PROBE.search(data) is not None or any(needle in data for needle in _MORE_NEEDLES):
+    if _may_hold_secret(data):
         data = _redacted(data)
     for secret in secrets:
         if secret and secret in data:
@@ -176,6 +189,7 @@ def redact_query(query: str) -> str:
 # ── headers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@lru_cache(maxsize=4096)
 def is_credential(name: bytes) -> bool:
     """Say whether the header `name` (lower case) carries a secret."""
     if name in CREDENTIAL_HEADERS:
@@ -183,21 +197,30 @@ def is_credential(name: bytes) -> bool:
     return name.endswith(_SECRET_ENDINGS) and name not in _HARMLESS_HEADERS
 
 
+def _pair(name: bytes, line: bytes, secrets: Sequence[bytes]) -> list[str]:
+    sent, _, value = line.decode("latin-1").partition(":")
+    value = value.strip(" \t")
+    return [sent, masked(value) if is_credential(name) else redact_text(value, secrets)]
+
+
 def redact_headers(headers: Sequence[Header], secrets: Sequence[bytes] = ()) -> list[list[str]]:
     """Return [name as sent, value] pairs with credentials masked."""
-    pairs: list[list[str]] = []
-    rest: list[bytes] = []
-    for name, line in headers:
-        sent, _, value = line.decode("latin-1").partition(":")
-        value = value.strip(" \t")
-        if is_credential(name):
-            value = masked(value)
-        else:
-            rest.append(line)
-        pairs.append([sent, value])
-    joined = b"\n".join(rest)
-    if redact_bytes(joined, secrets) is not joined:  # rare: a key in a Referer or in a header of the user's own
-        for pair in pairs:
-            if "…[redacted" not in pair[1]:
-                pair[1] = redact_text(pair[1], secrets)
-    return pairs
+    return [_pair(name, line, secrets) for name, line in headers]
+
+
+@lru_cache(maxsize=1024)
+def _plain_pair_json(line: bytes) -> str:
+    """Write a header line in which nothing is secret; most lines are the same from call to call."""
+    sent, _, value = line.decode("latin-1").partition(":")
+    return _encode([sent, value.strip(" \t")])
+
+
+def redacted_headers_json(headers: Sequence[Header], secrets: Sequence[bytes] = ()) -> str:
+    """Return what `redact_headers` returns as JSON, at a third of the price: each call has two dozen headers."""
+    joined = b"\n".join([line for name, line in headers if not is_credential(name)])
+    if redact_bytes(joined, secrets) is not joined:  # rare: a key in a Referer, or in a header of the user's own
+        return _encode(redact_headers(headers, secrets))
+    pieces = [
+        _encode(_pair(name, line, ())) if is_credential(name) else _plain_pair_json(line) for name, line in headers
+    ]
+    return "[" + ",".join(pieces) + "]"

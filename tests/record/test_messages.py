@@ -243,6 +243,7 @@ def test_no_contents_raise(request, response, operation):
 
 
 @given(st.binary(max_size=80))
+@settings(deadline=None)
 def test_any_bytes(data):
     """Bytes that are no JSON neither."""
     messages_of(None, "chat", {PART_REQUEST: data, PART_RESPONSE: data, PART_INPUT: data, PART_OUTPUT: data})

@@ -1,6 +1,6 @@
 """Arrivals survive their encoding, and never break on what they are given."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmflow_web.wire.arrivals import decode_arrivals, encode_arrivals
@@ -9,6 +9,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 50)))
 
 
 @given(STEPS)
+@settings(deadline=None)
 def test_round_trip(steps):
     """What is written reads back."""
     arrivals, offset, us = [], 0, 0
@@ -19,6 +20,7 @@ def test_round_trip(steps):
 
 
 @given(st.binary(max_size=50))
+@settings(deadline=None)
 def test_any_bytes(data):
     """A damaged part gives what can be read."""
     decode_arrivals(data)

@@ -87,6 +87,7 @@ def test_piece_by_piece(data, cuts, coding):
 
 
 @given(st.binary(max_size=100), st.sampled_from(["gzip", "deflate", "br", "gzip, br"]))
+@settings(deadline=None)
 def test_any_bytes(data, encoding):
     """Nothing raises."""
     decode_body(data, encoding, 100)

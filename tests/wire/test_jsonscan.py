@@ -73,6 +73,7 @@ def test_members_agree_with_json_loads(value, write):
 
 
 @given(st.binary(max_size=60))
+@settings(deadline=None)
 def test_any_bytes(data):
     """Nothing raises."""
     top_level(b"{" + data)

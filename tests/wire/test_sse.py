@@ -151,6 +151,7 @@ def test_an_event_over_the_limit_is_dropped_and_the_next_is_read(step):
 
 
 @given(st.text(), st.sampled_from(["", "delta"]))
+@settings(deadline=None)
 def test_written_events_read_back(text, name):
     """What is encoded decodes to the same, line ends made LF."""
     expected = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -264,6 +265,7 @@ def test_any_cut_is_filtered_alike(events, cuts):
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=4))
+@settings(deadline=None)
 def test_any_bytes_pass_unchanged(data, cuts):
     """Bytes that hold no usage chunk come out as they went in."""
     assert filtered(data, *cuts) == data
