@@ -208,7 +208,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def _facets(world: World, _: str, params: dict[str, str]) -> Any:
     values = [trace["row"].get(params.get("field", "model")) for trace in world.traces]
-    return [{"value": value, "count": values.count(value)} for value in sorted({v for v in values if v})]
+    return {"values": [{"value": value, "count": values.count(value)} for value in sorted({v for v in values if v})]}
 
 
 def _histogram(world: World, _: str, params: dict[str, str]) -> Any:

@@ -67,10 +67,10 @@ export async function list(params, signal) {
   return { rows: Array.isArray(rows) ? rows : (rows.traces ?? []), next: answer.headers.get("x-llmflow-next-cursor"), note: answer.headers.get("x-llmflow-note") };
 }
 
-/** Text of a slice of a stored body, with its whole size. @param {string} id @param {string} part @param {number} offset @param {number} limit @param {AbortSignal} [signal] */
-export async function slice(id, part, offset, limit, signal) {
-  const answer = await ask(url(`/api/spans/${encodeURIComponent(id)}/body`, { part, offset, limit }), signal);
-  return { text: await answer.text(), size: Number(answer.headers.get("x-llmflow-size")) || null, type: answer.headers.get("content-type") ?? "" };
+/** A slice of a stored body, with the size of the whole. @param {any} trace @param {string} part @param {number} offset @param {number} limit */
+export async function slice(trace, part, offset, limit) {
+  const answer = await ask(url(`/api/spans/${encodeURIComponent(trace.id)}/body`, { part, offset, limit, trace_id: trace.trace_id }));
+  return { data: await answer.arrayBuffer(), size: Number(answer.headers.get("x-llmflow-size")) };
 }
 
 /** @type {Promise<{proxy_port: number, dashboard_port: number, version: string}>|undefined} */

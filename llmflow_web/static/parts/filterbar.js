@@ -55,7 +55,7 @@ export function mountFilterBar(el, { onChange }) {
       let values = [];
       try {
         const answer = await get("/api/facets", { field: key });
-        values = (answer.values ?? answer).map((one) => one?.value ?? one?.name ?? one).filter((one) => typeof one === "string");
+        values = (Array.isArray(answer) ? answer : answer.values).map((one) => one?.value ?? one?.name ?? one).filter((one) => typeof one === "string");
       } catch { /* the choice stays empty; the text box can do it all */ }
       const known = new Set([...select.options].map((option) => option.value));
       select.append(...values.filter((value) => !known.has(value)).map((value) => h("option", { value }, value)));

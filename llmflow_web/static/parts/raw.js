@@ -1,13 +1,14 @@
 // @ts-check
 /** Request and response as they travelled: line, headers (redacted by the server), body, and the events of a stream. */
-import { get } from "../feed/api.js";
+import { get, slice } from "../feed/api.js";
 import { bytes, count, duration, head } from "../lib/format.js";
 import { events, isStream } from "../lib/sse.js";
 import { statusWord } from "../lib/outcome.js";
-import { copyButton, h, put, setAttr } from "./dom.js";
+import { announce, copyButton, h, put, setAttr } from "./dom.js";
 import { jsonTree, longText } from "./json.js";
 
 const EVENT_STEP = 200;
+const SLICE_BYTES = 327_680;
 
 /** @param {HTMLElement} el @param {any} detail */
 export function mountRaw(el, detail) {
@@ -16,23 +17,25 @@ export function mountRaw(el, detail) {
     el.append(h("p", { class: "muted pad" }, "This span was reported by an application: no HTTP request was seen."));
     return;
   }
-  el.append(side("Request", [h("span", { class: "mono" }, `${request.method ?? ""} ${request.path ?? ""}`)], request, []));
+  el.append(side("Request", [h("span", { class: "mono" }, `${request.method ?? ""} ${request.path ?? ""}`)], request, trace, []));
   const status = response.status ?? trace.response_status;
   /** @type {[string, () => any][]} */
   const views = [];
-  if (isStream(response.headers, response.body)) views.push(["Events", () => eventList(detail)]);
+  if (!response.is_partial && isStream(response.headers, response.body)) views.push(["Events", () => eventList(detail)]);
   if (detail.answer) views.push(["Assembled", () => jsonTree(detail.answer, { open: 4 })]);
   el.append(side("Response", [h("span", { class: "mono" }, status ? `${status} ${status >= 400 ? statusWord(status) : ""}` : "no answer"),
-    trace.ending && trace.ending !== "finished" ? h("span", { class: "pill is-warn" }, trace.ending.replace("_", " ")) : null], response, views));
+    trace.ending && trace.ending !== "finished" ? h("span", { class: "pill is-warn" }, trace.ending.replace("_", " ")) : null], response, trace, views));
 }
 
-/** @param {string} title @param {any[]} line @param {any} message @param {[string, () => any][]} more views of the body beside the plain ones */
-function side(title, line, message, more) {
+/** @param {string} title @param {any[]} line @param {any} message @param {any} trace @param {[string, () => any][]} more views of the body beside the plain ones */
+function side(title, line, message, trace, more) {
+  const part = title.toLowerCase();
   const headers = Object.entries(message.headers ?? {});
   const text = () => (typeof message.body === "string" ? message.body : JSON.stringify(message.body, null, 2));
+  const build = () => (message.is_partial ? partialText(message, part, trace) : longText(text(), { size: message.size }));
   const views = [...more];
   if (message.body != null && typeof message.body === "object") views.push(["JSON", () => jsonTree(message.body, { open: 3 })]);
-  if (message.body != null && message.body !== "") views.push(["Text", () => longText(text(), { size: message.size })]);
+  if (message.body != null && message.body !== "") views.push(["Text", build]);
   const area = h("div", { class: "raw-body" });
   const choices = h("div", { class: "segments", role: "group", "aria-label": `Show the ${title.toLowerCase()} as` }, views.map(([name, build]) => h("button", { type: "button", "aria-pressed": "false", onclick: (/** @type {Event} */ event) => choose(event.currentTarget, build) }, name)));
   /** @param {any} button @param {() => any} build */
@@ -45,9 +48,33 @@ function side(title, line, message, more) {
   return h("section", { class: "raw", "aria-label": title },
     h("header", null, h("h3", null, title), line, h("span", { class: "grow" }), h("span", { class: "muted" }, message.size == null ? "" : bytes(message.size)), views.length > 1 ? choices : null, message.body != null ? copyButton(text, `Copy ${title.toLowerCase()} body`) : null),
     message.is_cut ? h("p", { class: "hint" }, "Only the beginning of this body was kept.") : null,
+    message.is_raw ? h("p", { class: "hint" }, "This body is compressed in a way that LLMFlow cannot undo.") : null,
     headers.length ? h("details", { class: "line" }, h("summary", null, h("strong", null, "Headers "), h("span", { class: "muted" }, count(headers.length))),
       h("dl", { class: "headers mono" }, headers.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, Array.isArray(value) ? value.join(", ") : String(value)))))) : null,
     area);
+}
+
+/** A body of which the answer held only the head: the rest is asked for piece by piece. @param {any} message @param {string} part @param {any} trace */
+function partialText(message, part, trace) {
+  const pre = h("pre", { class: "code", tabindex: 0, "aria-label": "Text" }, message.body);
+  const decoder = new TextDecoder();
+  let offset = 0;
+  const more = h("button", { type: "button", class: "button", onclick: async () => {
+    more.disabled = true;
+    try {
+      const piece = await slice(trace, part, offset, SLICE_BYTES);
+      // from the start again at first: the head may end inside a character
+      if (!offset) pre.textContent = "";
+      offset += piece.data.byteLength;
+      pre.append(decoder.decode(piece.data, { stream: offset < piece.size }));
+      more.textContent = `Show more (${bytes(offset)} of ${bytes(piece.size)})`;
+      more.hidden = offset >= piece.size;
+    } catch (error) {
+      announce(String(error), true);
+    }
+    more.disabled = false;
+  } }, `Show more (64.0 KB of ${bytes(message.size)})`);
+  return h("div", null, pre, more);
 }
 
 /** @param {any} detail */
@@ -69,14 +96,14 @@ function eventList(detail) {
     put(box, list, more);
   };
   show(detail.response.arrivals ?? []);
-  if (!detail.response.arrivals && detail.trace?.id) arrivalsOf(detail.trace.id).then((arrivals) => { if (arrivals.length && box.isConnected) show(arrivals); });
+  if (!detail.response.arrivals && detail.trace?.id) arrivalsOf(detail.trace).then((arrivals) => { if (arrivals.length && box.isConnected) show(arrivals); });
   return box;
 }
 
-/** @param {string} id @returns {Promise<[number, number][]>} */
-async function arrivalsOf(id) {
+/** @param {any} trace @returns {Promise<[number, number][]>} */
+async function arrivalsOf(trace) {
   try {
-    const answer = await get(`/api/spans/${encodeURIComponent(id)}/body`, { part: "arrivals" });
+    const answer = await get(`/api/spans/${encodeURIComponent(trace.id)}/body`, { part: "arrivals", trace_id: trace.trace_id });
     return Array.isArray(answer) ? answer : (answer.arrivals ?? []);
   } catch {
     return []; // the events are shown without their times

@@ -41,13 +41,14 @@ export function mountTrace(el, state, list) {
     asking = new AbortController();
     const { signal } = asking;
     const path = (id, more = "") => `/api/traces/${encodeURIComponent(id)}${more}`;
+    const within = next.span ? { trace_id: next.trace } : {}; // a span's id is sure only within its trace
     try {
       if (isSame) {
-        detail = await get(path(next.span || next.trace), {}, signal);
+        detail = await get(path(next.span || next.trace), within, signal);
         showSpan();
         return;
       }
-      const [one, all] = await Promise.all([get(path(next.span || next.trace), {}, signal), get(path(next.trace, "/tree"), { fields: "summary" }, signal).catch((error) => { if (isAbort(error)) throw error; return null; })]);
+      const [one, all] = await Promise.all([get(path(next.span || next.trace), within, signal), get(path(next.trace, "/tree"), { fields: "summary" }, signal).catch((error) => { if (isAbort(error)) throw error; return null; })]);
       detail = one;
       tree = all;
       build(query.get("tab"));

@@ -75,7 +75,7 @@ export function mount(el, state) {
     asking.abort();
     asking = new AbortController();
     const { signal } = asking;
-    state.live.subscribe(filter.sort ? null : query());
+    state.live.subscribe(filter.sort ? null : toApi(filter)); // children too: they change their root's sums
     loading.clear();
     try {
       const first = await list({ roots: 1, limit: PAGE, ...toApi(filter) }, signal);
@@ -156,15 +156,20 @@ export function mount(el, state) {
     queue = [];
     for (const { op, row } of todo) {
       const key = keyOf(row);
-      if (op === "delete") {
-        waiting.delete(key);
-        pages.remove(key);
+      if (op === "delete") removeTrace(row.trace_id);
+      else if (row.is_root === false) {
+        pages.remove(key); // its parent has come after it
+        adopt(row);
       } else if (pages.known.has(key)) pages.upsert(row);
-      else if (row.is_root === false) adopt(row);
       else waiting.set(key, row);
     }
     takeIfStill();
     showAll();
+  }
+
+  /** @param {string} id */
+  function removeTrace(id) {
+    for (const list of [waiting, pages.known]) for (const [key, row] of list) if (row.trace_id === id) { waiting.delete(key); pages.remove(key); }
   }
 
   /** A child has come: its root shows the sums. @param {any} row */
