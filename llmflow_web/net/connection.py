@@ -112,7 +112,8 @@ class Connection(asyncio.Protocol):
         """Write more of the request."""
         assert self._transport is not None  # a call has a connection only once it is made
         self.active_at = monotonic()
-        self._transport.write(data)
+        if not self._transport.is_closing():  # else connection_lost is on its way
+            self._transport.write(data)
 
     def pause_writing(self) -> None:
         """The transport's buffer is full (asyncio)."""
@@ -318,9 +319,14 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close at once. What the call under way hears of it is the caller's business."""
         self._forget_call()
+        if self.state is State.CLOSED or self._transport is None:
+            return
         self.state = State.CLOSED
-        if self._transport is not None:
-            self._transport.abort()  # a polite TLS close would wait for the other side's
+        # Never the polite way: a TLS close would wait for the other side's.
+        if self._is_tls:  # inside its own callbacks asyncio's TLS cannot bear an abort
+            asyncio.get_running_loop().call_soon(self._transport.abort)
+        else:
+            self._transport.abort()
 
     def check_timeout(self, now: float, limit_s: float) -> None:
         """Fail the call under way if upstream has been silent for `limit_s`."""

@@ -88,14 +88,19 @@ async def get(client, url, method="GET", body=b"", **more) -> Sink:
 def run(scenario, *, environ=None, tls=None, **limits):
     """Run `await scenario(client)` with a client of its own, and close it."""
 
+    troubles = []  # what asyncio would print: exceptions in callbacks
+
     async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
         client = HttpClient(ClientLimits(**limits), environ=environ or {}, ssl_context_factory=tls)
         try:
             return await scenario(client)
         finally:
             await client.close()
 
-    return asyncio.run(main())
+    result = asyncio.run(main())
+    assert troubles == []
+    return result
 
 
 def pool_repr(client) -> str:

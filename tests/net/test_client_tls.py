@@ -194,6 +194,24 @@ def test_abort_over_tls(upstream, environ):
     run(scenario, environ=environ)
 
 
+@pytest.mark.parametrize("words", [b"Content-Length: 2\r\n\r\nok", b"Content-Length: 2\r\n\r\nok and more", b"\r\nok"])
+def test_end_while_paused_over_tls(upstream, environ, words):
+    """An answer and the connection's end that wait behind a pause are both taken when it is over."""
+
+    async def scenario(client):
+        upstream.script(wire(b"HTTP/1.1 200 OK\r\n", 0.02, words, CLOSE))
+        call, sink = ask(client, upstream.url)
+        await asyncio.to_thread(upstream.wait_until, lambda: upstream.requests)
+        call.pause_reading()
+        await asyncio.sleep(0.08)
+        call.resume_reading()
+        await sink.wait()
+        await asyncio.sleep(0.02)
+        return sink.outcome, pool_repr(client)
+
+    assert run(scenario, environ=environ) == ((200, b"ok", None), "0 idle, 0 busy, 0 connecting, 0 waiting")
+
+
 def test_large_transfer_over_tls(upstream, environ):
     """Megabytes go both ways over TLS, with pauses, unchanged."""
     body = bytes(range(256)) * 20_000
