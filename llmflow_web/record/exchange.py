@@ -152,19 +152,17 @@ class RowMaker:
         content_type = _value(headers, b"content-type").lower()
         request: JSON = {}
         if seen.data and not seen.is_raw:
-            if not content_type.startswith(b"multipart/"):
-                seen.data = self._redacted(seen.data, content_type)
-                request = parsed_object(seen.data) or {}
-            else:
-                request = form_fields(seen.data)
+            seen.data = self._redacted(seen.data, content_type)
+            is_form = content_type.startswith(b"multipart/")
+            request = form_fields(seen.data) if is_form else parsed_object(seen.data) or {}
         native = provider.native(exchange.method, exchange.upstream_path or exchange.path, request)
         reading = _Reading(native, request, Seen(), seen)
         self._read_answer(exchange, reading, provider)
         return reading
 
     def _redacted(self, data: bytes, content_type: bytes) -> bytes:
-        if content_type.startswith(_BINARY_TYPES):
-            return data
+        if content_type.startswith(_BINARY_TYPES) or (content_type.startswith(b"multipart/") and not _is_text(data)):
+            return data  # a mask in a picture or a recording would only break it
         return redact_bytes(data, self._secrets)
 
     def _read_answer(self, exchange: Exchange, reading: _Reading, provider: Provider) -> None:
@@ -242,16 +240,10 @@ class RowMaker:
 
     def _set_usage(self, span: Span, exchange: Exchange, reading: _Reading) -> None:
         usage = reading.usage
-        if reading.native.span_type == "custom":
-            span.estimated_cost = 0.0 if exchange.method in _QUIET_METHODS else None
-            return
-        if usage is None:
+        if usage is None and reading.native.span_type != "custom":
             usage = _estimated(span, exchange, reading)
         if usage is None:
-            has_failed = exchange.response_status >= 400 or not exchange.response_status
-            is_free = reading.native.operation in _FREE_OPERATIONS
-            if has_failed or is_free or exchange.price_free:
-                span.estimated_cost = 0.0
+            span.estimated_cost = 0.0 if _is_free(exchange, reading.native) else None
             return
         _set_tokens(span, usage)
         models = [model for model in (span.model, span.request_model) if model]
@@ -297,6 +289,8 @@ class RowMaker:
         if span.tool is None:
             span.tool = tool_of_service(span.service_name)
         has_tokens = span.prompt_tokens is not None or span.completion_tokens is not None
+        if has_tokens and span.total_tokens is None:
+            span.total_tokens = (span.prompt_tokens or 0) + (span.completion_tokens or 0)
         if span.estimated_cost is None and span.model and has_tokens:
             usage = _usage_of(span)
             models = [model for model in (span.model, span.request_model) if model]
@@ -390,6 +384,8 @@ def _outcome(exchange: Exchange, reading: _Reading) -> tuple[int | None, str | N
     status = exchange.response_status
     if error is not None and status < 400:
         status = STATUS_UPSTREAM_CLOSED  # the provider failed after it had said 200
+    if error is None and status >= 400:
+        error = exchange.error or f"HTTP {status}"
     return status or None, error or exchange.error
 
 
@@ -414,6 +410,21 @@ def _estimated(span: Span, exchange: Exchange, reading: _Reading) -> Usage | Non
     span.is_estimated = True
     span.notes.append("tokens are estimated from the length of the texts: the provider gave no usage")
     return usage
+
+
+def _is_free(exchange: Exchange, native: Native) -> bool:
+    """Say whether a call without usage is known to cost nothing: it failed, only read something, or always is free."""
+    has_failed = exchange.response_status >= 400 or not exchange.response_status
+    is_quiet = native.span_type == "custom" and exchange.method in _QUIET_METHODS
+    return has_failed or is_quiet or exchange.price_free or native.operation in _FREE_OPERATIONS
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _set_tokens(span: Span, usage: Usage) -> None:

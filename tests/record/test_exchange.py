@@ -359,6 +359,27 @@ def test_speech_is_billed_by_characters():
     assert parts(row)[PART_RESPONSE].data == b"ID3\x04sk-"
 
 
+def test_a_failed_upload_costs_nothing():
+    """A POST that is no generation has an unknown cost, unless it failed."""
+    assert span_of(exchange(b"", b"{}", path="/v1/files")).estimated_cost is None
+    span = span_of(exchange(b"", b"", path="/v1/files", status=500))
+    assert (span.estimated_cost, span.error) == (0.0, "HTTP 500")
+
+
+def test_an_error_status_always_has_a_sentence():
+    """Even when the provider answers with an empty event stream."""
+    assert span_of(streamed(b"", status=503)).error == "HTTP 503"
+
+
+def test_forms_of_text_are_masked():
+    """A key in a form goes, a recording is left alone."""
+    form = b'--B\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n%b\r\n%b--B--\r\n'
+    for extra, is_masked in ((b"", True), (b"\xff\xfb\r\n", False)):
+        call = exchange(form % (KEY.encode(), extra), b"{}", path="/v1/images/edits")
+        call.request_headers = [header("Content-Type", "multipart/form-data; boundary=B")]
+        assert (KEY.encode() not in parts(row_of(call))[PART_REQUEST].data) is is_masked
+
+
 def test_multipart_uploads():
     """The model of a form is found, before and after the file; the body is stored as it is."""
     field = b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
