@@ -26,6 +26,7 @@ from llmflow_web.errors import LLMFlowError, StartRefused
 from llmflow_web.model import Row
 from llmflow_web.net.client import ClientLimits, HttpClient
 from llmflow_web.net.dispatch import Dispatcher
+from llmflow_web.net.guard import Door, Guard
 from llmflow_web.net.http import ServerCall
 from llmflow_web.net.server import LOOPBACK_HOSTS, HttpServer, ServerLimits
 from llmflow_web.net.upstreams import Upstream, without_loops
@@ -38,6 +39,7 @@ from llmflow_web.store.database import Batch, Database
 from llmflow_web.store.limits import Limits
 
 if TYPE_CHECKING:
+    from llmflow_web.app.dashboard import Dashboard
     from llmflow_web.record.exchange import RowMaker
     from llmflow_web.record.price_refresh import PriceCache, PriceRefresher
     from llmflow_web.record.pricing import PriceBook
@@ -76,8 +78,14 @@ class House:
             self.client, self.recorder, use_env_keys=config.env_keys, default_record=config.record
         )
         limits = _server_limits(config)
-        self.proxy = HttpServer(self._answer_proxy, limits=limits, name="proxy")
-        self.dashboard = HttpServer(self._answer_dashboard, limits=limits, name="dashboard")
+        self.guard = Guard(
+            allow_hosts=config.allow_host, allow_origins=config.allow_origin, bind_host=config.host, token=config.token
+        )
+        failed = self._on_route_error
+        self.proxy = HttpServer(self._answer_proxy, limits=limits, name="proxy", on_error=failed)
+        self.dashboard = HttpServer(self._answer_dashboard, limits=limits, name="dashboard", on_error=failed)
+        self._screens: Dashboard | None = None
+        self._change = 0
         self._proxy_routes = self._make_proxy_routes()
         self._loss_timer: asyncio.TimerHandle | None = None
         self._known_losses = (0, 0)
@@ -148,6 +156,7 @@ class House:
             self.console.warning(f"the database was damaged; it is kept as {self.database.kept_aside}")
         self._count_soon()
         self._watch_losses()
+        self._loop.call_soon(self._open_screens)
         self._start_refreshing()
 
     async def _listen(self, server: HttpServer, port: int, name: str) -> None:
@@ -175,6 +184,8 @@ class House:
             self._refresher.stop()
         self.recorder.close()
         await self.proxy.stop(grace_s)
+        if self._screens is not None:
+            await self._screens.stop()
         await self.dashboard.stop(min(grace_s, DASHBOARD_GRACE_S))
         await self.client.close()
         self._loop = None
@@ -210,8 +221,11 @@ class House:
                 self.console.call(row)
 
     def _after_commit(self, batch: Batch) -> None:
+        self._change = max(self._change, batch.change)
         self.recorder.on_commit()
         self._count_soon()
+        if self._screens is not None:
+            self._screens.publish(batch)
 
     def _count_soon(self) -> None:
         if self._loop is not None and not self._is_counting:
@@ -225,13 +239,16 @@ class House:
 
         def counted(future: Future[Counters]) -> None:
             with suppress(RuntimeError, LLMFlowError, CancelledError):
-                loop.call_soon_threadsafe(self._set_count, future.result().spans)
+                loop.call_soon_threadsafe(self._counted, future.result())
 
         self.database.read(load_counters).add_done_callback(counted)
 
-    def _set_count(self, count: int) -> None:
+    def _counted(self, counters: Counters) -> None:
         self._is_counting = False
-        self._span_count = count
+        self._span_count = counters.spans
+        self._change = max(self._change, counters.counter)
+        if self._screens is not None:
+            self._screens.skip_to(self._change)
 
     def _watch_losses(self) -> None:
         """Say on the console, at most every LOSS_CHECK_S, what could not be stored and why."""
@@ -248,10 +265,39 @@ class House:
         self._proxy_routes.handle(call)
 
     def _admit(self, call: ServerCall) -> bytes | None:
-        return b""
+        lines = self.guard.admit(call, Door.PROXY)
+        if lines:
+            call.extra_lines = lines  # for the answers of our own; a relayed one gets them from the relay
+        return lines
+
+    # ── the dashboard's door ─────────────────────────────────────────────────────────────────────────────────────
 
     def _answer_dashboard(self, call: ServerCall) -> None:
-        call.respond_json(200, {"status": "ok", **self.recorder.counts()})
+        lines = self.guard.admit(call, Door.DASHBOARD)
+        if lines is not None:
+            call.extra_lines = lines
+            self._open_screens().answer(call)
+
+    def _open_screens(self) -> Dashboard:
+        """Return the dashboard's routes; they are loaded once the ports listen, or by the first request."""
+        if self._screens is None:
+            from llmflow_web.app.dashboard import Dashboard
+
+            self._screens = Dashboard(
+                self.database,
+                change=self._change,
+                proxy_port=lambda: self.proxy.port,
+                on_error=self._on_route_error,
+            )
+        return self._screens
+
+    def _on_route_error(self, call: ServerCall, error: BaseException) -> None:
+        self.console.error(f"{call.route or call.path} failed: {type(error).__name__}: {error}")
+        if self.console.is_verbose:
+            from traceback import format_exception
+
+            for line in "".join(format_exception(error)).splitlines():
+                self.console.detail(line)
 
 
 def _search_text(provider: str | None, operation: str | None, bodies: dict[int, bytes]) -> str:

@@ -116,6 +116,9 @@ def _run_and_serve(config: Config, answers: dict[str, Any], speed: float, *, is_
             play(desk)
         except OSError:
             return  # LLMFlow was stopped while calls were running
+        except RuntimeError as error:
+            console.error(f"the demo could not go on: {error}")
+            return
         console.note(f"{len(desk.sent)} calls and {len(desk.steps)} spans sent; press Ctrl-C to end the demo")
 
     return run_server(

@@ -1,0 +1,73 @@
+"""The dashboard's side of the house: its routes, the live hub, and how they are joined.
+
+Loaded after both ports listen, so that none of it delays the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from llmflow_web.model import JSON
+from llmflow_web.net.http import ServerCall
+from llmflow_web.net.router import Router
+from llmflow_web.record.hub import Hub
+from llmflow_web.routes.api_export import ExportRoutes
+from llmflow_web.routes.api_stats import StatsRoutes
+from llmflow_web.routes.api_telemetry import TelemetryRoutes
+from llmflow_web.routes.api_traces import TraceRoutes
+from llmflow_web.routes.assets import Assets
+from llmflow_web.routes.live import Live
+from llmflow_web.store import stats
+from llmflow_web.store.database import Batch, Database
+from llmflow_web.wire.filter import Filter
+
+
+class Dashboard:
+    """Answers the dashboard's port and tells browsers what happens."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        change: int,
+        proxy_port: Callable[[], int],
+        on_error: Callable[[ServerCall, BaseException], None],
+    ) -> None:
+        """Make the routes. change: the newest change number so far. on_error: told of what should not happen."""
+        self._database = database
+        self._hub = Hub(self._totals)
+        self._hub.change = change
+        self._live = Live(self._hub)
+        self._router = Router(on_error=on_error, fallback=Assets(proxy_port=proxy_port).fallback)
+        for routes in (
+            TraceRoutes(database),
+            ExportRoutes(database),
+            StatsRoutes(database),
+            TelemetryRoutes(database),
+            self._live,
+        ):
+            routes.register(self._router)
+
+    def __repr__(self) -> str:
+        return f"<Dashboard {self._router!r} {self._hub!r}>"
+
+    def answer(self, call: ServerCall) -> None:
+        """Answer one request that was let in."""
+        self._router(call)
+
+    def publish(self, batch: Batch) -> None:
+        """Tell browsers of a commit."""
+        self._hub.publish(batch)
+
+    def skip_to(self, change: int) -> None:
+        """Note that `change` is the newest change there is: what came before this start counts as told."""
+        self._hub.change = max(self._hub.change, change)
+
+    async def stop(self) -> None:
+        """Say goodbye to browsers."""
+        await self._live.stop()
+        self._hub.close()
+
+    async def _totals(self) -> JSON:
+        return await asyncio.wrap_future(self._database.read(stats.totals, Filter()))
