@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from llmflow_web.app.config import is_loopback
-from llmflow_web.app.settings import Config
+from llmflow_web.app.settings import SETTINGS, Config
 from llmflow_web.app.upstreams import upstreams_from
 from llmflow_web.console import Console
 from llmflow_web.errors import LLMFlowError, StartRefused
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from llmflow_web.record.exchange import RowMaker
     from llmflow_web.record.price_refresh import PriceCache, PriceRefresher
     from llmflow_web.record.pricing import PriceBook
+    from llmflow_web.routes.api_health import About
 
 PRICE_CACHE_NAME = "prices.json"
 UNLIMITED_BYTES = 2**62
@@ -59,6 +60,7 @@ class House:
         from llmflow_web.registry import PROVIDERS
 
         env = os.environ if env is None else env
+        self._env = env
         self.config = config
         self.console = console
         self.upstreams: dict[str, Upstream] = upstreams_from(config, PROVIDERS, env)
@@ -283,13 +285,40 @@ class House:
         if self._screens is None:
             from llmflow_web.app.dashboard import Dashboard
 
+            ollama = self.upstreams.get("ollama")
             self._screens = Dashboard(
                 self.database,
-                change=self._change,
-                proxy_port=lambda: self.proxy.port,
+                about=self._about(),
+                client=self.client,
+                env=self._env,
+                ollama=ollama.origin if ollama else None,
                 on_error=self._on_route_error,
             )
         return self._screens
+
+    def _about(self) -> About:
+        from llmflow_web.routes.api_health import About
+
+        return About(
+            dashboard_port=lambda: self.dashboard.port,
+            proxy_port=lambda: self.proxy.port,
+            count_spans=lambda: self._span_count,
+            recorder=self.recorder.counts,
+            store_error=lambda: self.database.error,
+            prices=self._price_state,
+            settings={
+                setting.name: setting.kind.show(getattr(self.config, setting.name))
+                for setting in SETTINGS
+                if not setting.secret
+            },
+            upstreams={name: one.origin + one.prefix + one.version for name, one in self.upstreams.items()},
+        )
+
+    def _price_state(self) -> dict[str, object]:
+        if not self.prices.is_loaded:  # the first priced call loads them; nobody has to wait for that here
+            return {}
+        table = self.prices.table
+        return {"date": table.date, "source": table.source, "models": len(table.rows)}
 
     def _on_route_error(self, call: ServerCall, error: BaseException) -> None:
         self.console.error(f"{call.route or call.path} failed: {type(error).__name__}: {error}")

@@ -6,17 +6,19 @@ Loaded after both ports listen, so that none of it delays the start.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from llmflow_web.model import JSON
-from llmflow_web.net.http import ServerCall
+from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.router import Router
 from llmflow_web.record.hub import Hub
 from llmflow_web.routes.api_export import ExportRoutes
+from llmflow_web.routes.api_health import About, HealthRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
 from llmflow_web.routes.api_traces import TraceRoutes
 from llmflow_web.routes.assets import Assets
+from llmflow_web.routes.ingest import IngestRoutes
 from llmflow_web.routes.live import Live
 from llmflow_web.store import stats
 from llmflow_web.store.database import Batch, Database
@@ -30,21 +32,28 @@ class Dashboard:
         self,
         database: Database,
         *,
-        change: int,
-        proxy_port: Callable[[], int],
+        about: About,
+        client: Client,
+        env: Mapping[str, str],
+        ollama: str | None,
         on_error: Callable[[ServerCall, BaseException], None],
     ) -> None:
-        """Make the routes. change: the newest change number so far. on_error: told of what should not happen."""
+        """Make the routes.
+
+        about: what is told of this server. client, env: how providers are asked whether they are there. ollama: the
+        origin of the local one. on_error: told of what should not happen.
+        """
         self._database = database
         self._hub = Hub(self._totals)
-        self._hub.change = change
         self._live = Live(self._hub)
-        self._router = Router(on_error=on_error, fallback=Assets(proxy_port=proxy_port).fallback)
+        self._router = Router(on_error=on_error, fallback=Assets(proxy_port=about.proxy_port).fallback)
         for routes in (
             TraceRoutes(database),
             ExportRoutes(database),
             StatsRoutes(database),
             TelemetryRoutes(database),
+            IngestRoutes(database),
+            HealthRoutes(about, client, env, ollama=ollama),
             self._live,
         ):
             routes.register(self._router)

@@ -160,7 +160,8 @@ def check(desk: Desk, sent: Sent) -> str:
             return f"{name} is {trace.get(name)!r}, expected {expected!r}"
     if sent.usage is not None and not trace.get("estimated_cost"):
         return "has no cost"
-    if sent.status == 200 and _answer_text(stored) != sent.text:
+    is_same = _answer_text(stored) == sent.text if sent.is_stream else stored["response"]["body"] == sent.body
+    if not is_same:
         return "the stored answer differs from the one received"
     return ""
 
@@ -183,8 +184,7 @@ def _expected(sent: Sent) -> dict[str, Any]:
 
 
 def _answer_text(stored: Mapping[str, Any]) -> str:
-    texts = _texts(stored["messages"]["output"])
-    return "".join(texts)
+    return "".join(_texts(stored["messages"]["output"]))
 
 
 def _texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:

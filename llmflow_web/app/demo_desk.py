@@ -33,6 +33,7 @@ class Sent:
     status: int = 0
     trace_id: str = ""
     span_id: str = ""
+    body: JSON | None = None  # a whole answer; None for a stream
     text: str = ""
     is_cut: bool = False
     duration_ms: float = 0.0
@@ -133,7 +134,8 @@ class Desk:
             if is_stream:
                 _read_stream(response, sent)
             else:
-                sent.text = _text_of(json.loads(response.read()))
+                sent.body = json.loads(response.read())
+                sent.text = _text_of(sent.body or {})
         except (HTTPException, OSError):
             sent.is_cut = True
 
@@ -201,9 +203,7 @@ def _read_stream(response: HTTPResponse, sent: Sent) -> None:
 
 
 def _text_of(body: JSON) -> str:
-    if "choices" in body:
-        return body["choices"][0]["message"]["content"] or ""
-    return str(body.get("error", {}).get("message", ""))
+    return body["choices"][0]["message"]["content"] or "" if "choices" in body else ""
 
 
 def _new_id(size: int) -> str:

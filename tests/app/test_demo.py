@@ -24,6 +24,7 @@ REQUEST = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi
 
 def sent(**changes: Any) -> Sent:
     call = Sent("openai", REQUEST, Answer("Hello."), {}, status=200, trace_id="t", span_id="s", text="Hello.")
+    call.body = {"id": "x"}
     for name, value in changes.items():
         setattr(call, name, value)
     return call
@@ -46,7 +47,12 @@ def stored(call: Sent, **changes: Any) -> dict[str, Any]:
         "estimated_cost": 0.001,
     }
     answer = {"role": "assistant", "parts": [{"type": "text", "text": "Hello."}]}
-    return {"trace": trace | changes, "request": {"body": call.request}, "messages": {"output": [answer]}}
+    return {
+        "trace": trace | changes,
+        "request": {"body": call.request},
+        "response": {"body": call.body},
+        "messages": {"output": [answer]},
+    }
 
 
 class FakeDesk:
@@ -142,7 +148,12 @@ def test_lost_and_changed_texts_are_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     assert check(FakeDesk(404, {}), call) == "is not recorded"
     other = stored(call) | {"request": {"body": {}}}
     assert "request differs" in check(FakeDesk(200, other), call)
-    assert "answer differs" in check(FakeDesk(200, stored(call)), sent(text="Hello"))
+    assert "answer differs" in check(FakeDesk(200, stored(call)), sent(body={"id": "y"}))
+    stream = {"is_stream": True}
+    streamed = sent(request=REQUEST | {"stream": True})
+    assert check(FakeDesk(200, stored(streamed, **stream)), streamed) == ""
+    streamed.text = "Hello"
+    assert "answer differs" in check(FakeDesk(200, stored(streamed, **stream)), streamed)
 
 
 def test_a_span_in_the_wrong_place_is_noticed() -> None:
