@@ -33,8 +33,20 @@ def upstream():
         yield server
 
 
+_opened: list[openai.OpenAI] = []
+
+
+@pytest.fixture(autouse=True)
+def closed_clients():
+    yield
+    while _opened:
+        _opened.pop().close()
+
+
 def client_at(url: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=url, api_key=KEY, max_retries=0)
+    client = openai.OpenAI(base_url=url, api_key=KEY, max_retries=0)
+    _opened.append(client)
+    return client
 
 
 def chunks(stream) -> list[dict]:
