@@ -120,7 +120,7 @@ class Flow:
     def drain(self) -> dict:
         while True:
             health = self.health()
-            if not health.get("pending_rows"):
+            if not health.get("pending_rows", health.get("pending")):
                 return health
             time.sleep(0.2)
 
