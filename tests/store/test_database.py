@@ -39,7 +39,9 @@ def test_batches_are_told_after_their_commit(make_live):
     """Whoever hears of a row can read it."""
     heard = []
     live = make_live()
-    live.database._writer._committed = lambda written, gone, change: heard.append(live.one("SELECT COUNT(*) FROM spans"))
+    live.database._writer._committed = lambda written, gone, change: heard.append(
+        live.one("SELECT COUNT(*) FROM spans")
+    )
     live.put(make_row())
     assert heard == [1]
 
@@ -420,7 +422,7 @@ def test_closing_writes_what_waits(make_live):
 
 
 def test_closing_with_a_full_disk_ends_and_counts_the_loss(make_live):
-    """close does not wait for a disk that stays full."""
+    """Close does not wait for a disk that stays full."""
     live = make_live()
     live.put(make_row())
     live.settle()
@@ -434,7 +436,7 @@ def test_closing_with_a_full_disk_ends_and_counts_the_loss(make_live):
 
 
 def test_a_database_never_started_can_be_closed(tmp_path):
-    """open then close leaves a sound file and no lock."""
+    """Open then close leaves a sound file and no lock."""
     live = Live(tmp_path / "llmflow.db")
     live.database.open()
     live.database.close()

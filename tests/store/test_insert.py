@@ -230,10 +230,7 @@ def _summaries(hand: Hand):
 def _stored_rows(hand: Hand) -> list[Row]:
     names = [field for field in Span.__slots__ if field not in ("tags", "cost_detail", "dropped", "notes")]
     rows = hand.connection.execute(f"SELECT tags, {', '.join(names)} FROM spans ORDER BY seq").fetchall()
-    return [
-        Row(Span(**dict(zip(names, values, strict=True)), tags=json.loads(tags or "[]")))
-        for tags, *values in rows
-    ]
+    return [Row(Span(**dict(zip(names, values, strict=True)), tags=json.loads(tags or "[]"))) for tags, *values in rows]
 
 
 @settings(max_examples=60, deadline=None)

@@ -175,7 +175,9 @@ def test_an_explicit_deletion_leaves_no_text_in_the_files(live):
     wait_until(lambda: live.database.is_erased)
     assert b"zyxsecret" not in bytes_on_disk()
     assert b"ordinary" in bytes_on_disk()
-    assert live.read(lambda c: c.execute("SELECT COUNT(*) FROM search WHERE search MATCH 'ordinary'").fetchone()) == (59,)
+    assert live.read(lambda c: c.execute("SELECT COUNT(*) FROM search WHERE search MATCH 'ordinary'").fetchone()) == (
+        59,
+    )
 
 
 def test_a_file_made_without_fts5_stays_usable(make_live, monkeypatch, tmp_path):

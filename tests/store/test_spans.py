@@ -39,7 +39,7 @@ def test_the_list_is_newest_first(hand):
 
 
 def test_limit_and_offset_cut_the_list(hand):
-    """limit and offset work as in the contract; a full page names the next."""
+    """Limit and offset work as in the contract; a full page names the next."""
     hand.insert(*(make_row(id=str(n)) for n in range(5)))
     assert hand.ids(Page(limit=2, offset=1)) == ["3", "2"]
     assert hand.ids(Page(limit=2, offset=5)) == []
@@ -51,7 +51,9 @@ def test_limit_and_offset_cut_the_list(hand):
     starts=st.lists(st.integers(0, 6), max_size=40),
     limit=st.integers(1, 9),
     sort=st.sampled_from(["-time", "time"]),
-    query=st.sampled_from([{}, {"model": "m0"}, {"tag": "t"}, {"status": "error"}, {"roots": "1"}, {"session_id": "s"}]),
+    query=st.sampled_from(
+        [{}, {"model": "m0"}, {"tag": "t"}, {"status": "error"}, {"roots": "1"}, {"session_id": "s"}]
+    ),
     seed=st.integers(0, 9),
 )
 def test_following_the_cursor_gives_each_row_exactly_once(starts, limit, sort, query, seed):
@@ -186,7 +188,7 @@ def test_a_loop_of_parents_is_cut_open(hand):
 
 
 def test_a_body_comes_in_slices(hand):
-    """offset and limit cut the stored bytes; the slice tells how much there is and how much there was."""
+    """Offset and limit cut the stored bytes; the slice tells how much there is and how much there was."""
     (written,) = hand.insert(Row(make_row().span, [Body(PART_RESPONSE, b"0123456789", 99, is_cut=True)]))
     piece = spans.get_body(hand.connection, written.seq, PART_RESPONSE, 3, 4)
     assert piece == spans.BodySlice(b"3456", 3, 10, 99, is_cut=True, is_raw=False)

@@ -1,0 +1,74 @@
+"""Sessions and the timeline."""
+
+from __future__ import annotations
+
+from store_help import START_NS, make_row
+
+from llmflow_web.store import groups
+from llmflow_web.store.telemetry import insert_logs
+from llmflow_web.wire.filter import Filter
+
+S = 1_000_000_000
+
+
+def test_sessions_come_last_seen_first(hand):
+    """With their distinct traces, sums and ends."""
+    hand.insert(
+        make_row(trace_id="t1", session_id="a", start_ns=START_NS, agent_name="helper"),
+        make_row(trace_id="t1", session_id="a", start_ns=START_NS + 5 * S, service_name="app"),
+        make_row(trace_id="t2", session_id="a", start_ns=START_NS + 1 * S, estimated_cost=None, user_id="u"),
+        make_row(trace_id="t3", session_id="b", start_ns=START_NS + 9 * S, status=500),
+    )
+    found = groups.sessions(hand.connection)
+    assert found["total"] == 2
+    assert [row["session_id"] for row in found["sessions"]] == ["b", "a"]
+    start = START_NS // 1_000_000
+    assert found["sessions"][1] == {
+        "session_id": "a", "first_seen": start, "last_seen": start + 5000, "trace_count": 2, "span_count": 3,
+        "error_count": 0, "total_tokens": 90, "total_cost": 0.5, "unpriced_count": 1, "agent_name": "helper",
+        "service_name": "app", "user_id": "u",
+    }  # fmt: skip
+    assert [row["session_id"] for row in groups.sessions(hand.connection, 1, 1)["sessions"]] == ["a"]
+    assert groups.sessions(hand.connection, q="HELP")["total"] == 1
+
+
+def test_a_session_shows_its_traces_in_order(hand):
+    """Only the session's own spans count, traces in the order they started."""
+    hand.insert(
+        make_row(trace_id="late", session_id="s", start_ns=START_NS + 5 * S, duration_ns=S),
+        make_row(trace_id="early", session_id="s", start_ns=START_NS, status=500),
+        make_row(trace_id="early", session_id=None),
+        make_row(trace_id="early", session_id="s", start_ns=START_NS + S, counts=False),
+    )
+    found = groups.session(hand.connection, "s")
+    rows = [(t["trace_id"], t["span_count"], t["has_error"], t["tokens"]) for t in found["traces"]]
+    assert rows == [("early", 2, 1, 30), ("late", 1, 0, 30)]
+    assert found["traces"][1]["ended_at"] - found["traces"][1]["started_at"] == 1000
+    assert found["summary"] == {"cost": 0.5, "tokens": 60, "spans": 3, "errors": 1, "unpriced_count": 0}
+    assert groups.session(hand.connection, "unknown") is None
+
+
+def test_the_timeline_mixes_spans_and_logs(hand):
+    """Newest first, typed, titled; metric gives nothing."""
+    start = START_NS // 1_000_000
+    hand.insert(make_row("needle", id="s1", start_ns=START_NS, service_name="app"),
+                make_row(id="s2", start_ns=START_NS + 2 * S, span_name="plan"))  # fmt: skip
+    logs = [{"id": "l1", "timestamp": start + 1000, "body": "a needle" + "x" * 60, "service_name": "app",
+             "severity_text": "INFO"}]  # fmt: skip
+    hand.transact(lambda c: insert_logs(c, logs, hand.counters))
+
+    def ids(**query):
+        chosen = Filter.from_query({"q": query.get("q", "")})
+        return [item["id"] for item in groups.timeline(hand.connection, chosen, groups.TimelineQuery(**query))]
+
+    assert ids() == ["s2", "l1", "s1"]
+    assert ids(limit=2) == ["s2", "l1"]
+    assert ids(type="trace") == ["s2", "s1"]
+    assert ids(type="log") == ["l1"]
+    assert ids(type="metric") == []
+    assert ids(tool="app") == ["l1", "s1"]
+    assert ids(q="needle") == ["l1", "s1"]
+    assert ids(date_from=start + 1000) == ["s2", "l1"]
+    plan, log, _ = groups.timeline(hand.connection, Filter(), groups.TimelineQuery())
+    assert (plan["type"], plan["title"], plan["cost"], plan["data"]["id"]) == ("trace", "plan", 0.25, "s2")
+    assert (log["type"], log["title"], log["severity_text"]) == ("log", ("a needle" + "x" * 60)[:50], "INFO")
