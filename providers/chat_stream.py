@@ -62,6 +62,7 @@ class ChatAssembly(_Chunks):
     def __init__(self) -> None:
         super().__init__()
         self._choices: dict[int, _Choice] = {}
+        self._last = 0  # the choice of the chunk `only_text` has seen
 
     def take(self, chunk: JSON) -> bool:
         """Take one chunk; say whether it brought content."""
@@ -76,6 +77,25 @@ class ChatAssembly(_Chunks):
                     self._choices[index] = _Choice(index)
                 has_content |= self._choices[index].take(choice)
         return has_content
+
+    def only_text(self, chunk: JSON) -> str:
+        """Return the text of a chunk just taken that brought a text and nothing else, "" for all others."""
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1:
+            return ""
+        choice = choices[0]
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if not isinstance(delta, dict) or list(delta) != ["content"]:
+            return ""
+        if choice.get("logprobs") or choice.get("finish_reason"):
+            return ""
+        index = choice.get("index")
+        self._last = index if isinstance(index, int) else 0
+        return text_or_none(delta["content"]) or ""
+
+    def add_text(self, text: str) -> None:
+        """Take a chunk that differs from the one `only_text` has seen by its text alone."""
+        self._choices[self._last].add_text(text)
 
     def body(self) -> JSON:
         """Return a chat.completion."""
@@ -118,6 +138,10 @@ class _Choice:
             self._content.clear()
             return self._take_delta(message)
         return False
+
+    def add_text(self, text: str) -> None:
+        """Add a piece of content."""
+        self._content.append(text)
 
     def _take_delta(self, delta: JSON) -> bool:
         self._role = text_or_none(delta.get("role")) or self._role
