@@ -95,6 +95,21 @@ def test_only_once_more(upstream):
     assert len(upstream.requests) == 3
 
 
+def test_only_once_more_from_the_queue_too(upstream):
+    """Sent again on a connection that was used in between, a request still has no third chance."""
+
+    async def scenario(client):
+        await get(client, upstream.url)
+        upstream.script(wire(0.05, CLOSE), wire(OK), wire(CLOSE))
+        first = ask(client, upstream.url, target="/unlucky")[1]
+        second = ask(client, upstream.url, target="/next")[1]
+        return (await first.wait()).outcome, (await second.wait()).outcome
+
+    unlucky = (None, b"", "UpstreamClosed")
+    assert run(scenario, max_connections_per_origin=1) == (unlucky, (200, b"ok", None))
+    assert [request.target for request in upstream.requests] == ["/", "/unlucky", "/next", "/unlucky"]
+
+
 @pytest.mark.parametrize("words", [b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_not_again_once_an_answer_began(upstream, words):
     """After the first byte of an answer nothing is sent again, whatever the method."""

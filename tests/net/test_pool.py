@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from fake_upstream import CLOSE, HANG, FakeUpstream, wire
@@ -82,6 +83,21 @@ def test_ceiling_with_connections_that_close(upstream):
 
     assert run(scenario, max_connections_per_origin=1) == [(200, b"ok", None)] * 6
     assert upstream.connections == 6
+
+
+def test_the_queue_gets_no_dead_connection(upstream):
+    """A connection that closes together with its answer is not given to the next request in the queue."""
+
+    async def scenario(client):
+        upstream.default = wire(OK, CLOSE)
+        sinks = []
+        for _ in range(3):
+            sink = Sink()
+            sink.data = lambda data: time.sleep(0.05)  # the end comes while the answer is being taken
+            sinks.append(ask(client, upstream.url, "POST", b"x", sink=sink)[1])
+        return [(await sink.wait()).outcome for sink in sinks]
+
+    assert run(scenario, max_connections_per_origin=1) == [(200, b"", None)] * 3
 
 
 def test_ceiling_when_connecting_fails():
