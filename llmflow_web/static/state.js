@@ -10,7 +10,6 @@ export class State extends EventTarget {
     this.live = new Live();
     /** @type {Route} */
     this.route = { path: "", search: "", params: {} };
-    /** @type {any} */
     this.stats = null;
     /** The rows the list shows now, for previous and next in a detail. @type {{next: (by: number) => void}|null} */
     this.list = null;
@@ -22,7 +21,6 @@ export class State extends EventTarget {
     if (!how.quiet) this.dispatchEvent(new Event("route"));
   }
 
-  /** @param {any} stats */
   setStats(stats) {
     this.stats = stats;
     this.dispatchEvent(new Event("stats"));

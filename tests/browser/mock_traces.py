@@ -426,6 +426,8 @@ def sessions(traces: list[Trace], key: str) -> dict[str, Any]:
 def analytics(traces: list[Trace], path: str, params: dict[str, str]) -> dict[str, Any]:
     """Answer /api/analytics and /api/analytics/token-trends."""
     days = int(params.get("days", 30))
+    if path.endswith("percentiles"):
+        return {"overall": {"p50_ms": 2900.0, "p95_ms": 5300.0, "ttft_p50_ms": 480.0}, "buckets": []}
     if path.endswith("token-trends"):
         step = 3_600_000 if params.get("interval") == "hour" else 86_400_000
         now = int(time.time() * 1000) // step * step

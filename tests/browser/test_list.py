@@ -136,10 +136,10 @@ def test_a_live_row_comes_in_at_once_or_waits_behind_a_button(mock: Maker, new_p
     server.world.arrive(mock_traces.simple(0, preview_in="fresh one"))
     page.wait_for_selector(f"{ROWS}:has-text('fresh one')")
     page.hover(f"{ROWS} >> nth=3")
-    before = page.evaluate(f"document.querySelectorAll('{ROWS}')[3].textContent")
+    before = page.evaluate(f"document.querySelectorAll('{ROWS}')[3].dataset.key")
     server.world.arrive(mock_traces.simple(-1, preview_in="second one", id="ff", trace_id="ff"))
     page.wait_for_selector("button:has-text('1 new')")
-    assert page.evaluate(f"document.querySelectorAll('{ROWS}')[3].textContent") == before
+    assert page.evaluate(f"document.querySelectorAll('{ROWS}')[3].dataset.key") == before
     page.click("button:has-text('1 new')")
     page.wait_for_selector(f"{ROWS}:has-text('second one')")
 

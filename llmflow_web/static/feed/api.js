@@ -25,7 +25,7 @@ export function url(path, params = {}) {
 /** @param {string} address @param {AbortSignal} [signal] @returns {Promise<Response>} */
 async function ask(address, signal) {
   // boot.js may have asked this already, while the modules were loading
-  const first = /** @type {Map<string, Promise<Response>>|undefined} */ (/** @type {any} */ (window).llmflowFirst);
+  const first = /** @type {Map<string, Promise<Response>>|undefined} */ ((window).llmflowFirst);
   const early = first?.get(address);
   first?.delete(address);
   let answer;
@@ -67,7 +67,7 @@ export async function list(params, signal) {
   return { rows: Array.isArray(rows) ? rows : (rows.traces ?? []), next: answer.headers.get("x-llmflow-next-cursor"), note: answer.headers.get("x-llmflow-note") };
 }
 
-/** A slice of a stored body, with the size of the whole. @param {any} trace @param {string} part @param {number} offset @param {number} limit */
+/** A slice of a stored body, with the size of the whole. @param {string} part @param {number} offset @param {number} limit */
 export async function slice(trace, part, offset, limit) {
   const answer = await ask(url(`/api/spans/${encodeURIComponent(trace.id)}/body`, { part, offset, limit, trace_id: trace.trace_id }));
   return { data: await answer.arrayBuffer(), size: Number(answer.headers.get("x-llmflow-size")) };

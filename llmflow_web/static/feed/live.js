@@ -147,7 +147,7 @@ export class Live extends EventTarget {
     }
   }
 
-  /** @param {"new"|"update"|"delete"} op @param {any[]} rows */
+  /** @param {"new"|"update"|"delete"} op */
   #rows(op, rows) {
     if (this.isPaused) {
       if (op === "new") this.missed += rows.length;
@@ -167,7 +167,7 @@ export class Live extends EventTarget {
     this.#tell("state");
   }
 
-  /** @param {string} name @param {any} [detail] */
+  /** @param {string} name */
   #tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }

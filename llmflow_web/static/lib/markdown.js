@@ -240,26 +240,26 @@ function emphasisAt(text, at, depth) {
   if (char === "_" && /\w/.test(text[at - 1] ?? "")) return null;
   const from = at + mark.length;
   if (!text[from] || /\s/.test(text[from])) return null;
-  const window = text.slice(from, from + 2000); // a mark that never closes must not cost the whole text each time
-  let end = window.indexOf(mark);
-  while (end >= 0 && (/\s/.test(window[end - 1] ?? " ") || (char === "_" && /\w/.test(window[end + mark.length] ?? "")) || (mark.length === 1 && window[end + 1] === char))) {
-    end = window.indexOf(mark, end + (window[end + 1] === char ? 2 : 1));
+  const ahead = text.slice(from, from + 2000); // a mark that never closes must not cost the whole text each time
+  let end = ahead.indexOf(mark);
+  while (end >= 0 && (/\s/.test(ahead[end - 1] ?? " ") || (char === "_" && /\w/.test(ahead[end + mark.length] ?? "")) || (mark.length === 1 && ahead[end + 1] === char))) {
+    end = ahead.indexOf(mark, end + (ahead[end + 1] === char ? 2 : 1));
   }
   if (end <= 0) return null;
   /** @type {"strong"|"em"|"del"} */
   const type = char === "~" ? "del" : mark.length === 2 ? "strong" : "em";
-  return { node: { type, children: inline(window.slice(0, end), depth + 1) }, end: from + end + mark.length };
+  return { node: { type, children: inline(ahead.slice(0, end), depth + 1) }, end: from + end + mark.length };
 }
 
 /** @param {string} text @param {number} at position of "[" @param {number} depth @returns {{node: Inline, end: number}|null} */
 function linkAt(text, at, depth) {
-  const window = text.slice(at, at + 3000);
-  const middle = window.indexOf("](");
-  if (middle < 0 || window.slice(1, middle).includes("[")) return null;
-  const end = window.indexOf(")", middle);
+  const ahead = text.slice(at, at + 3000);
+  const middle = ahead.indexOf("](");
+  if (middle < 0 || ahead.slice(1, middle).includes("[")) return null;
+  const end = ahead.indexOf(")", middle);
   if (end < 0) return null;
-  const label = window.slice(1, middle);
-  const href = safeHref(window.slice(middle + 2, end).trim().split(/\s/)[0].replace(/^<|>$/g, ""));
+  const label = ahead.slice(1, middle);
+  const href = safeHref(ahead.slice(middle + 2, end).trim().split(/\s/)[0].replace(/^<|>$/g, ""));
   const children = inline(label || href || "link", depth + 1);
   const node = href ? { type: /** @type {const} */ ("link"), href, children } : { type: /** @type {const} */ ("em"), children };
   return { node, end: at + end + 1 };

@@ -29,7 +29,13 @@ export function statusWord(status) {
   return status == null ? "" : (WORDS[status] ?? (status >= 400 ? "Error" : "OK"));
 }
 
-/** Title of a row: its name, else what was asked of which model, as OpenTelemetry names such spans. @param {any} row */
+/** The name someone gave a span; null where it only says again which operation asked which model. */
+export function givenName(row) {
+  const made = [row.model, row.request_model].map((model) => `${row.operation} ${model}`);
+  return row.span_name && !made.includes(row.span_name) ? row.span_name : null;
+}
+
+/** Title of a row: its name, else what was asked of which model, as OpenTelemetry names such spans. */
 export function title(row) {
   if (row.span_name) return row.span_name;
   const model = row.model ?? row.request_model;

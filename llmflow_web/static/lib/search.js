@@ -35,7 +35,7 @@ export function pieces(text, needle) {
   return list;
 }
 
-/** Whether a span's own words hold the needle. @param {any} span @param {string} needle */
+/** Whether a span's own words hold the needle. @param {string} needle */
 export function spanMatches(span, needle) {
   const wanted = needle.trim().toLowerCase();
   if (!wanted) return false;

@@ -38,7 +38,7 @@ export function flatten(roots, folded) {
   return rows;
 }
 
-/** @param {any[]} stack @param {Span[]} spans @param {number} depth @param {number} parent */
+/** @param {Span[]} spans @param {number} depth @param {number} parent */
 function push(stack, spans, depth, parent) {
   for (let i = spans.length - 1; i >= 0; i -= 1) {
     stack.push({ span: spans[i], depth, position: i + 1, siblings: spans.length, parent });

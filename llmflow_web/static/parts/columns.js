@@ -1,7 +1,7 @@
 // @ts-check
 /** The columns of the traces list: one small function per cell. */
 import * as format from "../lib/format.js";
-import { outcome, title } from "../lib/outcome.js";
+import { givenName, outcome, title } from "../lib/outcome.js";
 import { h, icon, put, setAttr, setText } from "./dom.js";
 
 /** @param {any} row what the row's whole trace comes to */
@@ -30,7 +30,7 @@ export const COLUMNS = [
     if (!cell.firstChild) cell.append(h("b", null), h("span", null));
     // an unnamed chat is best known by what was asked; its model has a column of its own
     const text = row.error && (row.status ?? 0) >= 400 ? row.error : (row.preview_in ?? "");
-    const name = row.span_name || (row.operation === "chat" && text ? "" : row.operation || title(row));
+    const name = givenName(row) ?? (row.operation === "chat" && text ? "" : row.operation || title(row));
     setText(cell.children[0], name);
     setText(cell.children[1], text);
     cell.classList.toggle("is-plain", !name);

@@ -18,7 +18,7 @@ export function s(tag, props, ...kids) {
   return dress(document.createElementNS(SVG, tag), props, kids);
 }
 
-/** @param {any} node @param {Record<string, any>|null|undefined} props @param {Kid[]} kids */
+/** @param {Record<string, any>|null|undefined} props @param {Kid[]} kids */
 function dress(node, props, kids) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value == null || value === false) continue;
@@ -135,7 +135,7 @@ export function notice(title, text, action) {
   return h("div", { class: "notice" }, h("h2", null, title), text ? h("p", null, text) : null, action);
 }
 
-/** What to show when a question to the server failed. @param {any} error @param {() => void} retry */
+/** What to show when a question to the server failed. @param {() => void} retry */
 export function failure(error, retry) {
   return h("div", { class: "notice", role: "alert" }, h("h2", null, icon("error"), error.status ? "The server could not answer" : "No answer from LLMFlow"),
     h("p", null, String(error.message || error)), h("button", { type: "button", class: "button", onclick: retry }, "Retry"));

@@ -1,13 +1,12 @@
 // @ts-check
 /** Calls over time in a strip of 48 px, errors at the foot; dragging chooses a range. */
 import { count, stamp } from "../lib/format.js";
-import { h, put, s, setText } from "./dom.js";
+import { h, put, s } from "./dom.js";
 
 /** @param {HTMLElement} el @param {{onRange: (from: number, to: number) => void}} options */
 export function mountHistogram(el, { onRange }) {
   const svg = s("svg", { preserveAspectRatio: "none", role: "img", "aria-label": "Calls over time" });
-  const peak = h("span", { class: "peak" });
-  const strip = h("div", { class: "strip", hidden: true }, svg, peak);
+  const strip = h("div", { class: "strip", hidden: true }, svg);
   el.append(strip);
   let data = [];
   let drag = null;
@@ -40,7 +39,6 @@ export function mountHistogram(el, { onRange }) {
   });
 
   return {
-    /** @param {any} answer */
     update(answer) {
       const list = answer.buckets ?? answer ?? [];
       const start = (one) => one.start ?? one.bucket ?? one.timestamp ?? one.from;
@@ -57,7 +55,6 @@ export function mountHistogram(el, { onRange }) {
         return [rect(i, 40 - high, high, "n"), rect(i, 40 - bad, bad, "e")];
       }), mark);
       svg.setAttribute("aria-label", `${count(total)} calls over time, ${count(data.reduce((sum, one) => sum + one.errors, 0))} errors`);
-      setText(peak, `peak ${count(most)}`);
     },
   };
 }

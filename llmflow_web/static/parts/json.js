@@ -13,7 +13,7 @@ export function jsonTree(value, { open = 2 } = {}) {
   return h("div", { class: "json mono" }, entry(null, value, open));
 }
 
-/** @param {string|number|null} key @param {any} value @param {number} open @returns {any} */
+/** @param {string|number|null} key @param {number} open @returns {any} */
 function entry(key, value, open) {
   const label = key === null ? null : [h("span", { class: "k" }, key), h("span", { class: "p" }, ": ")];
   if (value === null || typeof value !== "object") return h("div", { class: "leaf" }, label, scalar(value));
@@ -37,7 +37,7 @@ function entry(key, value, open) {
   return details;
 }
 
-/** @param {HTMLElement} body @param {any} value @param {string[]} keys @param {number} from @param {number} open @param {boolean} isArray */
+/** @param {HTMLElement} body @param {string[]} keys @param {number} from @param {number} open @param {boolean} isArray */
 function addSlice(body, value, keys, from, open, isArray) {
   const slice = keys.slice(from, from + SLICE);
   body.append(...slice.map((key) => entry(isArray ? Number(key) : key, value[key], open)));
@@ -47,14 +47,13 @@ function addSlice(body, value, keys, from, open, isArray) {
   body.append(more);
 }
 
-/** @param {any} value @param {string[]} keys @param {boolean} isArray */
+/** @param {string[]} keys @param {boolean} isArray */
 function preview(value, keys, isArray) {
   if (isArray) return `[ ${count(keys.length)} ]`;
   const name = ["role", "type", "name", "id"].find((key) => typeof value[key] === "string");
   return `{ ${name ? `${name}: ${head(value[name], 40)}` : head(keys.join(", "), 60)} }`;
 }
 
-/** @param {any} value */
 function scalar(value) {
   if (typeof value !== "string") return h("span", { class: `v ${typeof value}` }, String(value));
   if (value.length <= LONG_STRING) return h("span", { class: "v string" }, JSON.stringify(value).replaceAll("\\n", "\\n\u200b"));

@@ -8,7 +8,7 @@ export function markdown(text) {
   return h("div", { class: "md" }, parse(text).map(block));
 }
 
-/** @param {any} node @returns {any} */
+/** @returns {any} */
 function block(node) {
   switch (node.type) {
     case "heading":
@@ -21,17 +21,17 @@ function block(node) {
     case "rule":
       return h("hr", null);
     case "list":
-      return h(node.ordered ? "ol" : "ul", node.ordered && node.start !== 1 ? { start: node.start } : null, node.items.map((/** @type {any[]} */ item) => h("li", null, item.map(block))));
+      return h(node.ordered ? "ol" : "ul", node.ordered && node.start !== 1 ? { start: node.start } : null, node.items.map((item) => h("li", null, item.map(block))));
     case "table":
       return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", null,
-        h("thead", null, h("tr", null, node.head.map((/** @type {any} */ cell, /** @type {number} */ i) => h("th", { class: `a-${node.align[i]}` }, cell.map(inline))))),
-        h("tbody", null, node.rows.map((/** @type {any[]} */ row) => h("tr", null, row.map((cell, i) => h("td", { class: `a-${node.align[i]}` }, cell.map(inline))))))));
+        h("thead", null, h("tr", null, node.head.map((cell, /** @type {number} */ i) => h("th", { class: `a-${node.align[i]}` }, cell.map(inline))))),
+        h("tbody", null, node.rows.map((row) => h("tr", null, row.map((cell, i) => h("td", { class: `a-${node.align[i]}` }, cell.map(inline))))))));
     default:
       return h("p", null, node.children.map(inline));
   }
 }
 
-/** @param {any} node @returns {any} */
+/** @returns {any} */
 function inline(node) {
   switch (node.type) {
     case "text":

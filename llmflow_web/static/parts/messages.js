@@ -29,7 +29,7 @@ export function mountMessages(el, detail) {
   show();
 }
 
-/** @param {any} detail @param {string} mode */
+/** @param {string} mode */
 function conversation(detail, mode) {
   const input = /** @type {Message[]} */ (detail.messages?.input ?? []);
   const output = /** @type {Message[]} */ (detail.messages?.output ?? []);
@@ -40,8 +40,8 @@ function conversation(detail, mode) {
     tools(request.tools ?? request.functions),
     parameters(request),
     input.map((message) => card(message, context)),
-    detail.trace?.error ? errorCard(detail.trace) : null,
     output.map((message) => card(message, context, true)),
+    detail.trace?.error ? errorCard(detail.trace) : null, // after what had come before it
     input.length || output.length ? null : plainValues(detail),
   ];
   return cards;
@@ -52,7 +52,7 @@ function objectOf(value) {
   return value && typeof value === "object" && !Array.isArray(value) ? value : {};
 }
 
-/** Spans of other tools have an input and an output, but no messages. @param {any} detail */
+/** Spans of other tools have an input and an output, but no messages. */
 function plainValues(detail) {
   const named = [["Input", detail.input], ["Output", detail.output]].filter(([, value]) => value != null);
   if (named.length) return named.map(([name, value]) => section(String(name), typeof value === "string" ? longText(value, { cls: "plain" }) : jsonBlock(value, String(name).toLowerCase(), { open: 3 })));
@@ -61,7 +61,7 @@ function plainValues(detail) {
   return h("p", { class: "muted pad" }, "No messages were recorded for this span.");
 }
 
-/** @param {string} title @param {any} content */
+/** @param {string} title */
 function section(title, content) {
   return h("section", { class: "msg" }, h("header", null, h("h3", null, title)), h("div", { class: "msg-body" }, content));
 }
@@ -110,7 +110,6 @@ const PARTS = {
   json: (part) => jsonTree(part.value, { open: 2 }),
 };
 
-/** @param {any} part @param {any} context */
 function partNode(part, context) {
   return (PARTS[part.type] ?? (() => jsonTree(part, { open: 1 })))(part, context);
 }
@@ -121,7 +120,6 @@ function textNode(text, mode) {
   return mode === "markdown" && looksMarkdown(text) ? markdown(text) : h("div", { class: "plain" }, text);
 }
 
-/** @param {any} part @param {any} context */
 function toolCall(part, context) {
   const result = part.id ? context.results.get(part.id) : null;
   if (result) context.used.add(part.id);
@@ -129,14 +127,13 @@ function toolCall(part, context) {
     argumentsNode(part.arguments), result ? h("div", { class: "tool-result" }, h("h4", null, "Result"), resultNode(result, context.mode)) : null);
 }
 
-/** @param {any} text */
 function argumentsNode(text) {
   const value = typeof text === "string" ? parsed(text) : text;
   if (value && typeof value === "object") return Object.keys(value).length ? jsonTree(value, { open: 2 }) : h("span", { class: "muted" }, "no arguments");
   return h("pre", { class: "plain mono" }, String(text ?? ""));
 }
 
-/** @param {any} part @param {string} mode */
+/** @param {string} mode */
 function resultNode(part, mode) {
   const value = typeof part.content === "string" ? parsed(part.content) : part.content;
   return value && typeof value === "object" ? jsonTree(value, { open: 2 }) : textNode(String(part.content ?? ""), mode);
@@ -159,7 +156,6 @@ function media(tag, address, label) {
   return h("p", { class: "muted" }, `${label} (${address ? head(address, 40) : "not kept"})`);
 }
 
-/** @param {any} list */
 function tools(list) {
   if (!Array.isArray(list) || !list.length) return null;
   const names = list.map((tool) => tool?.function?.name ?? tool?.name ?? tool?.type ?? "tool");
@@ -177,7 +173,6 @@ function parameters(request) {
   return h("details", { class: "line" }, h("summary", null, h("strong", null, "Parameters "), h("span", { class: "muted mono" }, head(short, 300))), jsonTree(Object.fromEntries(rest), { open: 2 }));
 }
 
-/** @param {any} trace */
 function errorCard(trace) {
   return h("section", { class: "msg is-error", "aria-label": "Error" }, h("header", null, icon("error"), h("h3", null, `Error ${trace.status ?? ""}`), h("span", { class: "muted" }, trace.duration_ms == null ? "" : `after ${duration(trace.duration_ms)}`)),
     h("div", { class: "msg-body plain mono" }, String(trace.error)));

@@ -10,7 +10,7 @@ import { jsonTree, longText } from "./json.js";
 const EVENT_STEP = 200;
 const SLICE_BYTES = 327_680;
 
-/** @param {HTMLElement} el @param {any} detail */
+/** @param {HTMLElement} el */
 export function mountRaw(el, detail) {
   const { request = {}, response = {}, trace = {} } = detail;
   if (!request.method && !response.status && request.body == null && response.body == null) {
@@ -27,7 +27,7 @@ export function mountRaw(el, detail) {
     trace.ending && trace.ending !== "finished" ? h("span", { class: "pill is-warn" }, trace.ending.replace("_", " ")) : null], response, trace, views));
 }
 
-/** @param {string} title @param {any[]} line @param {any} message @param {any} trace @param {[string, () => any][]} more views of the body beside the plain ones */
+/** @param {string} title @param {[string, () => any][]} more views of the body beside the plain ones */
 function side(title, line, message, trace, more) {
   const part = title.toLowerCase();
   const headers = Object.entries(message.headers ?? {});
@@ -38,7 +38,7 @@ function side(title, line, message, trace, more) {
   if (message.body != null && message.body !== "") views.push(["Text", build]);
   const area = h("div", { class: "raw-body" });
   const choices = h("div", { class: "segments", role: "group", "aria-label": `Show the ${title.toLowerCase()} as` }, views.map(([name, build]) => h("button", { type: "button", "aria-pressed": "false", onclick: (/** @type {Event} */ event) => choose(event.currentTarget, build) }, name)));
-  /** @param {any} button @param {() => any} build */
+  /** @param {() => any} build */
   function choose(button, build) {
     for (const one of choices.children) setAttr(one, "aria-pressed", one === button ? "true" : "false");
     put(area, build());
@@ -54,7 +54,7 @@ function side(title, line, message, trace, more) {
     area);
 }
 
-/** A body of which the answer held only the head: the rest is asked for piece by piece. @param {any} message @param {string} part @param {any} trace */
+/** A body of which the answer held only the head: the rest is asked for piece by piece. @param {string} part */
 function partialText(message, part, trace) {
   const pre = h("pre", { class: "code", tabindex: 0, "aria-label": "Text" }, message.body);
   const decoder = new TextDecoder();
@@ -77,7 +77,6 @@ function partialText(message, part, trace) {
   return h("div", null, pre, more);
 }
 
-/** @param {any} detail */
 function eventList(detail) {
   const list = h("ol", { class: "events mono" });
   const box = h("div", null, list);
@@ -100,7 +99,7 @@ function eventList(detail) {
   return box;
 }
 
-/** @param {any} trace @returns {Promise<[number, number][]>} */
+/** @returns {Promise<[number, number][]>} */
 async function arrivalsOf(trace) {
   try {
     const answer = await get(`/api/spans/${encodeURIComponent(trace.id)}/body`, { part: "arrivals", trace_id: trace.trace_id });

@@ -4,7 +4,7 @@ import { failure, h } from "./dom.js";
 
 /** @typedef {{label: string, cls?: string, cell: (row: any) => import("./dom.js").Kid}} PlainColumn */
 
-/** @param {any[]} rows @param {PlainColumn[]} columns @param {{label: string, isError?: (row: any) => boolean}} options */
+/** @param {PlainColumn[]} columns @param {{label: string, isError?: (row: any) => boolean}} options */
 export function table(rows, columns, { label, isError }) {
   return h("div", { class: "scroll wide", tabindex: 0, role: "region", "aria-label": label }, h("table", null,
     h("thead", null, h("tr", null, columns.map((column) => h("th", { scope: "col", class: column.cls }, column.label)))),

@@ -29,13 +29,13 @@ export function mountWaterfall(el, { roots, onSelect }) {
   const list = mountWindow(tree, { rowHeight: ROW, top: ROW, role: "rowgroup", keyAt: (i) => rows[i]?.span.id, make, render });
 
   function make() {
-    const cell = (/** @type {string} */ cls, /** @type {any} */ ...kids) => h("div", { role: "gridcell", class: cls }, kids);
+    const cell = (/** @type {string} */ cls, ...kids) => h("div", { role: "gridcell", class: cls }, kids);
     return h("div", { class: "row", role: "row", tabindex: -1 },
       cell("name", h("span", { class: "indent", "aria-hidden": "true" }), h("span", { class: "twist", "aria-hidden": "true" }, icon("fold")), h("span", { class: "kind" }), h("span", { class: "label" }), h("span", { class: "model muted" })),
       cell("num dur"), cell("num tok"), cell("num cost"), h("div", { role: "gridcell", class: "lane" }, h("div", { class: "bar", "aria-hidden": "true" }, h("i", { class: "wait" }), h("i", { class: "run" }))));
   }
 
-  /** @param {any} node @param {number} index */
+  /** @param {number} index */
   function render(node, index) {
     const row = rows[index];
     const { span } = row;
@@ -66,7 +66,6 @@ export function mountWaterfall(el, { roots, onSelect }) {
     paintBar(lane.firstChild, span);
   }
 
-  /** @param {any} node @param {any} span */
   function paintBar(node, span) {
     const { left, width, wait } = bar(span, box);
     node.style.left = `${left}%`;
@@ -130,7 +129,7 @@ export function mountWaterfall(el, { roots, onSelect }) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const at = indexOfSelected();
     const row = rows[at];
-    const isError = (/** @type {any} */ span) => (span.status ?? 0) >= 400;
+    const isError = (span) => (span.status ?? 0) >= 400;
     /** @type {Record<string, () => void>} */
     const keys = {
       ArrowDown: () => pick(Math.min(rows.length - 1, at + 1)), ArrowUp: () => pick(Math.max(0, at - 1)), j: () => pick(Math.min(rows.length - 1, at + 1)), k: () => pick(Math.max(0, at - 1)),

@@ -20,13 +20,15 @@ export function mount(el) {
       };
       page.append(table(rows, [
         { label: "Model", cell: (row) => (row.model ? h("a", { href: `/traces?${new URLSearchParams({ model: row.model })}` }, row.model) : h("span", { class: "muted" }, "without a model")) },
-        { label: "Provider", cell: (row) => row.provider ?? "" },
+        { label: "Provider", cell: (row) => (row.providers ?? []).join(", ") },
         { label: "Calls", cls: "num", cell: (row) => format.count(row.request_count) },
         { label: "Tokens in", cls: "num", cell: (row) => format.compact(row.prompt_tokens) },
         { label: "Tokens out", cls: "num", cell: (row) => format.compact(row.completion_tokens) },
         { label: "Avg latency", cls: "num", cell: (row) => format.duration(row.avg_latency || null) },
+        { label: "p95", cls: "num", cell: (row) => format.duration(row.p95_ms) },
+        { label: "TTFT p50", cls: "num", cell: (row) => format.duration(row.ttft_p50_ms) },
         { label: "Errors", cls: "num", cell: (row) => (row.error_count == null ? "" : format.count(row.error_count)) },
-        { label: "Cost", cls: "num", cell: (row) => [h("span", { title: row.total_cost == null ? "unknown price" : null }, format.cost(row.total_cost)), share(row)] },
+        { label: "Cost", cls: "num", cell: (row) => [h("span", { title: row.unpriced_count ? `${format.plural(row.unpriced_count, "call")} of unknown price` : null }, row.unpriced_count ? (row.total_cost ? `≥ ${format.cost(row.total_cost)}` : format.NONE) : format.cost(row.total_cost)), share(row)] },
       ], { label: "Models" }));
     },
   });

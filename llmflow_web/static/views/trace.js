@@ -111,7 +111,6 @@ export function mountTrace(el, state, list) {
       ["Speed", speed === null ? null : [format.rate(speed), h("small", null, " tok/s")]],
       ["Model", trace.model ?? trace.request_model],
       ["Provider", trace.provider],
-      ["Started", time(trace.timestamp, format.stamp(trace.timestamp), format.iso(trace.timestamp))],
     ].filter(([, value]) => value != null && value !== "" && value !== false);
     const sum = tree?.trace;
     const links = (name, value, param) => value && h("span", null, `${name} `, h("a", { href: param === "session" ? `/sessions/${encodeURIComponent(value)}` : `/traces?${new URLSearchParams({ [param]: value })}` }, value));
@@ -121,7 +120,7 @@ export function mountTrace(el, state, list) {
         iconButton("prev", "Previous trace ([)", () => list.step(-1)), iconButton("next", "Next trace (])", () => list.step(1)), menu(), iconButton("close", "Close (Esc)", list.close)),
       h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
       isMany() && sum ? h("div", { class: "ids" }, h("span", null, `Whole trace: ${format.plural(sum.span_count, "span")} · ${format.duration(sum.duration_ms)} · ${format.compact(sum.total_tokens)} tokens · ${format.cost(sum.total_cost)}`)) : null,
-      h("div", { class: "ids" },
+      h("div", { class: "ids" }, h("span", null, time(trace.timestamp, format.stamp(trace.timestamp), format.iso(trace.timestamp))),
         h("span", { class: "mono" }, `trace ${short(trace.trace_id)}`, copyButton(() => trace.trace_id, "Copy trace id")),
         trace.id !== trace.trace_id ? h("span", { class: "mono" }, `span ${short(trace.id)}`, copyButton(() => trace.id, "Copy span id")) : null,
         links("session", trace.session_id, "session"), links("user", trace.user_id, "user"),

@@ -31,7 +31,6 @@ export function mount(el, state) {
   let asking = new AbortController();
   /** Rows that came while the list must not move. @type {Map<string, any>} */
   const waiting = new Map();
-  /** @type {any[]} */
   let queue = [];
   let commit = 0;
   let isPointed = false;
@@ -45,7 +44,6 @@ export function mount(el, state) {
   area.append(fresh, message);
   /** @type {Promise<any>|undefined} */
   let coming;
-  /** @type {any} */
   let detail = null;
   const close = () => state.go(`/traces${toSearch(filter)}`);
   /** The detail's modules are fetched when someone comes near the list: the first screen does without. */
@@ -55,7 +53,6 @@ export function mount(el, state) {
   area.addEventListener("pointerleave", () => { isPointed = false; takeIfStill(); });
   grid.el.addEventListener("focusout", () => setTimeout(takeIfStill));
 
-  /** @param {any} row */
   function addressOf(row) {
     const query = new URLSearchParams(toSearch(filter));
     if ((row.span_count ?? 1) > 1 && row.parent_id) query.set("span", row.id);
@@ -144,7 +141,7 @@ export function mount(el, state) {
   }
 
   // ---- live
-  /** @param {string} op @param {any[]} rows */
+  /** @param {string} op */
   function enqueue(op, rows) {
     queue.push(...rows.map((row) => ({ op, row })));
     commit ||= window.setTimeout(work, document.hidden ? 2000 : COMMIT_MS);
@@ -172,7 +169,7 @@ export function mount(el, state) {
     for (const list of [waiting, pages.known]) for (const [key, row] of list) if (row.trace_id === id) { waiting.delete(key); pages.remove(key); }
   }
 
-  /** A child has come: its root shows the sums. @param {any} row */
+  /** A child has come: its root shows the sums. */
   function adopt(row) {
     for (const root of pages.known.values()) {
       if (root.trace_id !== row.trace_id) continue;
@@ -195,7 +192,7 @@ export function mount(el, state) {
     waiting.clear();
     if (document.activeElement === fresh || !isStill()) {
       grid.el.scrollTop = 0;
-      if (document.activeElement === fresh && pages.length) grid.goTo(keyOf(/** @type {any} */ (pages.at(0))), true);
+      if (document.activeElement === fresh && pages.length) grid.goTo(keyOf((pages.at(0))), true);
     }
     showAll();
   }
