@@ -10,14 +10,12 @@ Ways to bring the token: `Authorization: Bearer …` (dashboard and API; the pro
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address
 from urllib.parse import unquote
 
 from llmflow_web.net.http import ServerCall
@@ -97,7 +95,7 @@ class Guard:
         self._origins = frozenset(origin.strip().rstrip("/").lower() for origin in allow_origins)
         self._token = token.encode() if token else None
         # A cookie travels to every port of its host: it proves the token without being it.
-        self._cookie = hashlib.sha256(b"llmflow cookie\0" + self._token).hexdigest() if self._token else ""
+        self._cookie = _proof_of(self._token) if self._token else ""
         self._known_hosts: dict[bytes, bool] = {}
 
     def __repr__(self) -> str:
@@ -255,6 +253,12 @@ class Guard:
         call.respond(refusal.status, [("content-type", "application/json"), *refusal.headers], body)
 
 
+def _proof_of(token: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(b"llmflow cookie\0" + token).hexdigest()
+
+
 def _is_api(path: str) -> bool:
     return path.startswith(("/api/", "/v1/")) or path == "/ws"
 
@@ -268,6 +272,8 @@ def _wrong_host(host: bytes) -> Refusal:
 
 
 def _is_address(name: str) -> bool:
+    from ipaddress import ip_address
+
     try:
         ip_address(name.strip("[]"))
     except ValueError:

@@ -6,7 +6,6 @@ The cache's modification time says when prices were last known to be current; it
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
@@ -14,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -81,6 +79,9 @@ def is_trusted_url(url: str) -> bool:
 
 def bundled_date() -> str:
     """Return the bundled snapshot's date without reading all of it."""
+    import gzip
+    from importlib import resources
+
     path = resources.files("llmflow_web").joinpath("data", "prices.json.gz")
     with path.open("rb") as packed, gzip.open(packed) as file:
         found = _DATE.search(file.read(200))
@@ -187,6 +188,9 @@ class PriceRefresher:
 
     def _run(self) -> None:
         pause = FIRST_CHECK_S
+        if not self._stopping.wait(pause):
+            _ = self._book.table  # loaded here, the first call need not wait for it
+            pause = 0.0
         while not self._stopping.wait(pause):
             left = self._ttl_s - self._cache.age_s(self._clock())
             if left <= 0:

@@ -5,7 +5,6 @@ A row keeps `p` (litellm_provider) and `m` (mode) beside its prices. A price of 
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Mapping
@@ -76,6 +75,8 @@ def compact_models(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def parse_table(data: bytes) -> dict[str, Any]:
     """Read a price file, gzipped or not. Raises ValueError when it is no JSON object."""
     if data[:2] == b"\x1f\x8b":
+        import gzip
+
         data = gzip.decompress(data)
     value = json.loads(data)
     if not isinstance(value, dict):

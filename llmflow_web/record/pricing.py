@@ -1,7 +1,7 @@
 """What a call costs. `PriceBook` holds the current price table and bills usage by it.
 
-The table is loaded when the first call is priced or by `start()`, whichever comes first, never while the program
-starts. A cost is computed once, when the call is recorded; newer prices never change it silently.
+The table is loaded when the first call is priced, on the thread that prices it: never while the program starts.
+A cost is computed once, when the call is recorded; newer prices never change it silently.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 
 from llmflow_web.model import Cost, CostLine, Usage
 from llmflow_web.provider import Provider
@@ -26,6 +25,8 @@ _CENT_DUST = 1e-9  # a reported cost that differs by less than this is the compu
 
 def bundled_table() -> PriceTable:
     """Read the snapshot that ships with the package."""
+    from importlib import resources
+
     data = resources.files("llmflow_web").joinpath("data", "prices.json.gz").read_bytes()
     return table_from(parse_table(data))
 

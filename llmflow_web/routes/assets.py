@@ -6,7 +6,6 @@ Files come from the package (checkout, wheel and zipapp alike), are read when fi
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,6 +133,8 @@ class Assets:
 
 def make_asset(body: bytes, ending: str, stamp: int) -> Asset:
     """Make a file ready: its tag, its type, and its gzip form where that is smaller."""
+    import hashlib
+
     packed: bytes | None = None
     if ending not in _UNPACKABLE:
         import gzip

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import struct
 from dataclasses import dataclass
 
@@ -41,6 +40,8 @@ MAX_CONTROL_BYTES = 125
 
 def accept_key(key: bytes) -> str:
     """Return Sec-WebSocket-Accept for Sec-WebSocket-Key."""
+    import hashlib
+
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()).decode("ascii")
 
 
