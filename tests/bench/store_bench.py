@@ -28,6 +28,7 @@ from llmflow_web.wire.filter import Filter, Page, make_cursor
 
 BATCH = 200
 MODELS = [f"model-{number}" for number in range(12)]
+PROVIDERS = ["openai", "anthropic", "gemini"]
 START_NS = 1_760_000_000_000_000_000
 DICE = random.Random(1)
 
@@ -36,14 +37,15 @@ def make_rows(first: int, count: int, body_bytes: int) -> list[Row]:
     text = bytes(DICE.choices(b"abcdefghij klmnopq rstuvwxyz", k=body_bytes))
     rows = []
     for number in range(first, first + count):
+        kind = DICE.randrange(len(MODELS))
         span = Span(
             trace_id=secrets.token_hex(16),
             id=secrets.token_hex(8),
             start_ns=START_NS + number * 1_000_000_000,
             duration_ns=DICE.randrange(10**8, 10**10),
             ttft_ms=DICE.random() * 900,
-            provider=DICE.choice(["openai", "anthropic", "gemini"]),
-            model=DICE.choice(MODELS),
+            provider=PROVIDERS[kind % 3],
+            model=MODELS[kind],
             request_model="model",
             operation="chat",
             status=DICE.choice([200] * 19 + [429]),
