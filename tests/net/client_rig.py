@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from llmflow_web.net.client import ClientLimits, HttpClient
 from llmflow_web.wire.chunked import decode_chunked
@@ -83,6 +84,20 @@ def ask(client, url, method="GET", body=b"", *, target="/", lines=(), sink=None)
 async def get(client, url, method="GET", body=b"", **more) -> Sink:
     """Send a whole request and wait for the end of its answer."""
     return await ask(client, url, method, body, **more)[1].wait()
+
+
+async def eventually(is_true, timeout_s: float = 5.0) -> bool:
+    """Wait until something is so; False if it does not come to be."""
+    end = time.monotonic() + timeout_s
+    while not is_true() and time.monotonic() < end:
+        await asyncio.sleep(0.005)
+    return is_true()
+
+
+async def pool_becomes(client, start: str) -> str:
+    """Wait until the state of the client's only pool begins with `start`; return it whatever it is then."""
+    await eventually(lambda: pool_repr(client).startswith(start))
+    return pool_repr(client)
 
 
 def run(scenario, *, environ=None, tls=None, **limits):

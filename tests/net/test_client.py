@@ -9,7 +9,7 @@ import pytest
 from fake_upstream import CLOSE, HANG, RESET, FakeUpstream, answer, chunk, head_of, stream, wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from net.client_rig import Sink, ask, get, pool_repr, request_head, run
+from net.client_rig import Sink, ask, eventually, get, pool_becomes, pool_repr, request_head, run
 
 from llmflow_web.errors import TooLarge, UpstreamTimeout, UpstreamUnreachable
 from llmflow_web.net.client import HttpClient
@@ -63,10 +63,10 @@ def test_answers(upstream, raw, method, outcome, after):
     async def scenario(client):
         upstream.script(wire(raw, *([CLOSE] if after == "gone" else [])))
         sink = await get(client, upstream.url, method)
-        await asyncio.sleep(0.02)
-        return sink.outcome, pool_repr(client)[:6]
+        return sink.outcome, (await pool_becomes(client, left))[:6]
 
-    assert run(scenario) == (outcome, "1 idle" if after == "idle" else "0 idle")
+    left = "1 idle" if after == "idle" else "0 idle"
+    assert run(scenario) == (outcome, left)
 
 
 @settings(max_examples=150, deadline=None)
@@ -348,7 +348,7 @@ def test_early_answer_and_closed_connection(upstream):
             is_complete=False,
             chunked=False,
         )
-        await asyncio.sleep(0.02)
+        await eventually(lambda: upstream.requests)
         call.send(bytes(100_000))  # left unread, so that the server's close is a reset
         time.sleep(0.1)  # the loop is busy: answer and reset are both there when it writes next
         call.send(bytes(100_000))
@@ -388,8 +388,7 @@ def test_paused_at_the_end(upstream):
         await sink.wait()
         before = pool_repr(client)
         upstream.close_connections()
-        await asyncio.sleep(0.05)
-        return before[:6], pool_repr(client)[:6]
+        return before[:6], (await pool_becomes(client, "0 idle"))[:6]
 
     assert run(scenario) == ("1 idle", "0 idle")
 
@@ -411,7 +410,7 @@ def test_abort_closes_upstream(upstream):
         await asyncio.to_thread(upstream.wait_until, lambda: upstream.requests[0].client_closed_at)
         assert upstream.requests[0].client_closed_at - started < 1
         assert len(sink.events) == heard
-        return pool_repr(client)
+        return await pool_becomes(client, "0 idle, 0 busy")
 
     assert run(scenario) == "0 idle, 0 busy, 0 connecting, 0 waiting"
 
@@ -445,8 +444,7 @@ def test_abort_while_connecting(upstream, turns):
         before = pool_repr(client)
         await asyncio.sleep(turns)
         call.abort()
-        await asyncio.sleep(0.01)
-        return before, pool_repr(client), sink.events
+        return before, await pool_becomes(client, "0 idle, 0 busy, 0 connecting"), sink.events
 
     assert run(scenario) == ("0 idle, 0 busy, 1 connecting, 0 waiting", "0 idle, 0 busy, 0 connecting, 0 waiting", [])
     upstream.wait_until(lambda: upstream.open_connections == 0)
@@ -472,11 +470,11 @@ def test_silent_upstream(upstream):
     async def scenario(client):
         upstream.script(wire(OK + b"Content-Length: 9\r\n\r\nx", HANG))
         silent = await get(client, upstream.url)
-        upstream.script(stream([b"x"] * 8, gap_s=0.08))
+        upstream.script(stream([b"x"] * 10, gap_s=0.1))
         lively = await get(client, upstream.url)
         return silent.error, lively.outcome[2]
 
-    error, lively = run(scenario, upstream_idle_timeout_s=0.3)
+    error, lively = run(scenario, upstream_idle_timeout_s=0.7)
     assert isinstance(error, UpstreamTimeout)
     assert lively is None
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from fake_upstream import CLOSE, RESET, FakeUpstream, head_of, wire
-from net.client_rig import Sink, ask, get, pool_repr, request_head, run
+from net.client_rig import Sink, ask, eventually, get, pool_becomes, pool_repr, request_head, run
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -26,11 +26,10 @@ def test_an_idle_connection_that_says_anything_is_dropped(upstream, last_words):
     """An idle connection that hears its end, or bytes nobody asked for, is closed at once."""
 
     async def scenario(client):
-        upstream.script(wire(OK, 0.05, last_words, *([] if last_words else [CLOSE])))
+        upstream.script(wire(OK, 0.2, last_words, *([] if last_words else [CLOSE])))
         await get(client, upstream.url)
         before = pool_repr(client)[:6]
-        await asyncio.sleep(0.15)
-        return before, pool_repr(client)
+        return before, await pool_becomes(client, "0 idle, 0 busy")
 
     assert run(scenario) == ("1 idle", "0 idle, 0 busy, 0 connecting, 0 waiting")
 
@@ -155,10 +154,9 @@ def test_idle_time(upstream):
     async def scenario(client):
         await get(client, upstream.url)
         assert pool_repr(client)[:6] == "1 idle"
-        await asyncio.sleep(0.4)
-        return client._pools
+        return await eventually(lambda: client._pools == {})
 
-    assert run(scenario, idle_timeout_s=0.15) == {}
+    assert run(scenario, idle_timeout_s=0.15)
     upstream.wait_until(lambda: upstream.open_connections == 0)
 
 

@@ -13,7 +13,7 @@ import time
 import pytest
 import trustme
 from fake_upstream import CLOSE, HANG, RESET, FakeUpstream, head_of, wire
-from net.client_rig import Sink, ask, get, pool_repr, request_head, run
+from net.client_rig import Sink, ask, get, pool_becomes, pool_repr, request_head, run
 
 from llmflow_web.net.tls import make_context
 
@@ -206,8 +206,7 @@ def test_end_while_paused_over_tls(upstream, environ, words):
         await asyncio.sleep(0.08)
         call.resume_reading()
         await sink.wait()
-        await asyncio.sleep(0.02)
-        return sink.outcome, pool_repr(client)
+        return sink.outcome, await pool_becomes(client, "0 idle, 0 busy")
 
     assert run(scenario, environ=environ) == ((200, b"ok", None), "0 idle, 0 busy, 0 connecting, 0 waiting")
 
@@ -284,7 +283,7 @@ def test_connect_timeout():
     async def scenario(client):
         started = time.monotonic()
         error = (await get(client, f"http://127.0.0.1:{port}", "POST", b"x")).error
-        return error.message, error.is_retry_safe, time.monotonic() - started < 1
+        return error.message, error.is_retry_safe, time.monotonic() - started < 3
 
     with black_hole("127.0.0.1") as port:
         expected = (f"127.0.0.1:{port} did not answer within 0.2 s", True, True)
@@ -303,7 +302,7 @@ def test_happy_eyeballs():
             asyncio.get_running_loop().getaddrinfo = addresses
             started = time.monotonic()
             sink = await get(client, f"http://two.example:{upstream.port}")
-            return sink.outcome, 0.2 < time.monotonic() - started < 2
+            return sink.outcome, 0.2 < time.monotonic() - started < 4
 
         assert run(scenario) == ((200, b"ok", None), True)
 

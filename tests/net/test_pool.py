@@ -7,7 +7,7 @@ import time
 
 import pytest
 from fake_upstream import CLOSE, HANG, FakeUpstream, wire
-from net.client_rig import Sink, ask, get, pool_repr, request_head, run
+from net.client_rig import Sink, ask, get, pool_becomes, pool_repr, request_head, run
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -43,8 +43,7 @@ def test_the_bound_counts_idle_connections_only(upstream):
         await asyncio.gather(*(get(client, upstream.url) for _ in range(2)))
         kept = pool_repr(client)
         await asyncio.gather(*(get(client, upstream.url) for _ in range(4)))
-        await asyncio.sleep(0.01)
-        bounded = pool_repr(client)
+        bounded = await pool_becomes(client, "2 idle, 5 busy")
         for call in calls:
             call.abort()
         return kept, bounded
