@@ -73,7 +73,7 @@ def new_page(chromium: Any) -> Iterator[Callable[..., Any]]:
             "request",
             lambda request: (
                 problems.append(f"elsewhere: {request.url}")
-                if not request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
+                if not request.url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:"))
                 else None
             ),
         )

@@ -8,7 +8,7 @@ test("a duration takes the unit a reader expects", () => {
 });
 
 test("an unknown cost is a dash, never a number", () => {
-  const cases = [[null, "–"], [undefined, "–"], [0, "$0"], [0.00003, "$0.00003"], [0.000003, "<$0.00001"], [0.00123, "$0.0012"], [0.123, "$0.123"], [1234.5, "$1,234.50"], [-2, "-$2.00"]];
+  const cases = [[null, "–"], [undefined, "–"], [0, "$0"], [0.00003, "$0.00003"], [0.000003, "<$.00001"], [0.000098, "$0.0001"], [0.00123, "$0.0012"], [0.123, "$0.123"], [1234.5, "$1,234.50"], [-2, "-$2.00"]];
   for (const [usd, text] of cases) assert.equal(f.cost(usd), text, String(usd));
   assert.equal(f.costExact(0.000001875), "$0.00000188");
   assert.equal(f.costExact(0.25), "$0.2500");

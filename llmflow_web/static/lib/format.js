@@ -45,8 +45,8 @@ export function cost(usd) {
   if (usd == null || !Number.isFinite(usd)) return NONE;
   if (usd === 0) return "$0";
   if (usd < 0) return `-${cost(-usd)}`;
-  if (usd < 0.00001) return "<$0.00001";
-  if (usd < 0.0001) return `$${usd.toFixed(5)}`;
+  if (usd < 0.00001) return "<$.00001";
+  if (usd < 0.000095) return `$${usd.toFixed(5)}`;
   if (usd < 0.1) return `$${usd.toFixed(4)}`;
   if (usd < 1) return `$${usd.toFixed(3)}`;
   return `$${usd.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
