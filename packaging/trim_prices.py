@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import sys
 from pathlib import Path
 
@@ -16,10 +15,10 @@ sys.path.insert(0, str(ROOT))
 
 from llmflow_web.record.price_table import (  # noqa: E402 - the checkout is on the path only now
     MIN_PRICED_ROWS,
-    SNAPSHOT_KEY,
     compact_models,
     parse_table,
     priced_count,
+    write_table,
 )
 
 SNAPSHOT = ROOT / "llmflow_web" / "data" / "prices.json.gz"
@@ -31,9 +30,7 @@ def snapshot(data: bytes, *, date: str, source: str) -> bytes:
     if priced_count(models) < MIN_PRICED_ROWS:
         raise SystemExit(f"only {priced_count(models)} models have a price: not a LiteLLM price file?")
     rows = {key: dict(sorted(row.items())) for key, row in sorted(models.items())}
-    # The date comes first, so that it can be read without the rest.
-    text = json.dumps({SNAPSHOT_KEY: {"date": date, "source": source}, **rows}, separators=(",", ":"))
-    return gzip.compress(text.encode(), 9, mtime=0)
+    return gzip.compress(write_table({"date": date, "source": source}, rows), 9, mtime=0)
 
 
 def main() -> None:

@@ -119,7 +119,7 @@ def find_match(table: PriceTable, provider: Provider | str | None, model: str) -
 def _find(table: PriceTable, naming: Naming, model: str) -> Match | None:
     for name, quality in candidates(model):
         for prefix in naming.prefixes:
-            found = table.rows.get(prefix + name)
+            found = table.find(prefix + name)
             if found is not None and is_in_family(found[1]["p"], naming.families):
                 return Match(found[0], found[1], quality)
     return None
@@ -133,7 +133,7 @@ def is_in_family(owner: str, families: tuple[str, ...]) -> bool:
 def _find_unowned(table: PriceTable, model: str) -> Match | None:
     """Find a model of which no provider is known: its bare key, or "provider/model"."""
     for name, quality in candidates(model):
-        found = table.rows.get(name)
+        found = table.find(name)
         if found is not None:
             return Match(found[0], found[1], quality)
     owner, slash, rest = model.strip().partition("/")
@@ -145,7 +145,7 @@ def find_image(table: PriceTable, provider: Provider | str | None, names: list[t
     naming = naming_of(provider) if provider is not None else Naming(("",), ("*",))
     for name, quality in names:
         for prefix in naming.prefixes:
-            found = table.rows.get(prefix + name)
+            found = table.find(prefix + name)
             if found is not None and is_in_family(found[1]["p"], naming.families):
                 return Match(found[0], found[1], quality)
     return None

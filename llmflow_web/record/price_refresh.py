@@ -6,7 +6,6 @@ The cache's modification time says when prices were last known to be current; it
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -18,13 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from llmflow_web.record.price_table import (
+    EMPTY_TABLE,
     MIN_PRICED_ROWS,
-    SNAPSHOT_KEY,
     PriceTable,
     compact_models,
     parse_table,
     priced_count,
+    read_table,
     table_from,
+    write_table,
 )
 from llmflow_web.record.pricing import PriceBook, bundled_table
 
@@ -100,20 +101,19 @@ class PriceCache:
 
     def load(self) -> PriceTable:
         """Return the newest prices at hand: the cache, else the bundled snapshot."""
+        table, about = self._read()
+        is_ours = about.get("source") == self.url and table.date >= bundled_date()
+        return table if is_ours else bundled_table()
+
+    def _read(self) -> tuple[PriceTable, dict[str, Any]]:
         try:
-            value = parse_table(self.path.read_bytes())
+            return read_table(self.path.read_bytes(), source=self.url)
         except (OSError, ValueError):
-            return bundled_table()
-        about = _about(value)
-        is_ours = about.get("source") == self.url and about.get("date", "") >= bundled_date()
-        return table_from(value, source=self.url) if is_ours else bundled_table()
+            return EMPTY_TABLE, {}
 
     def etag(self) -> str | None:
         """Return the entity tag of what is kept, if it is of our URL."""
-        try:
-            about = _about(parse_table(self.path.read_bytes()))
-        except (OSError, ValueError):
-            return None
+        _, about = self._read()
         tag = about.get("etag")
         return tag if isinstance(tag, str) and about.get("source") == self.url else None
 
@@ -131,11 +131,11 @@ class PriceCache:
     def save(self, models: Mapping[str, Any], *, date: str, etag: str | None, now: float) -> None:
         """Replace the file in one step, readable by its owner alone."""
         about = {"date": date, "source": self.url, "etag": etag}
-        text = json.dumps({SNAPSHOT_KEY: about, **models}, separators=(",", ":"))
+        data = write_table(about, models)
         fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         try:
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
-                file.write(text.encode())
+                file.write(data)
             os.utime(fresh, (now, now))
             fresh.replace(self.path)
         finally:
@@ -251,8 +251,3 @@ class PriceRefresher:
         if len(data) > MAX_PRICES_BYTES:
             raise ValueError(f"more than {MAX_PRICES_BYTES} bytes")
         return data, tag
-
-
-def _about(value: Mapping[str, Any]) -> dict[str, Any]:
-    about = value.get(SNAPSHOT_KEY)
-    return about if isinstance(about, dict) else {}

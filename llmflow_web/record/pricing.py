@@ -15,11 +15,12 @@ from llmflow_web.provider import Provider
 from llmflow_web.record.price_bill import Bill, bill_for, has_tokens, line, total_of
 from llmflow_web.record.price_match import candidates, find_image, find_match
 from llmflow_web.record.price_rates import Tariff
-from llmflow_web.record.price_table import EMPTY_TABLE, PriceTable, parse_table, table_from
+from llmflow_web.record.price_table import EMPTY_TABLE, PriceTable, read_table
 
 MAX_KEPT_MATCHES = 10_000
 FREE = Cost(total=0.0, quality="free")
 UNKNOWN = Cost(total=None)
+BUNDLED = "bundled"
 _CENT_DUST = 1e-9  # a reported cost that differs by less than this is the computed one
 
 
@@ -28,7 +29,7 @@ def bundled_table() -> PriceTable:
     from importlib import resources
 
     data = resources.files("llmflow_web").joinpath("data", "prices.json.gz").read_bytes()
-    return table_from(parse_table(data))
+    return read_table(data, source=BUNDLED)[0]
 
 
 class PriceBook:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llmflow_web.model import Cost, Usage
 from llmflow_web.record.price_match import find_match
-from llmflow_web.record.price_table import PriceTable, table_from
+from llmflow_web.record.price_table import PriceTable, read_table, table_from, write_table
 from llmflow_web.record.pricing import PriceBook, bundled_table
 from llmflow_web.registry import PROVIDERS
 
@@ -270,7 +270,8 @@ def test_matching(provider: str | None, model: str, key: str | None, quality: st
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
 def test_adapters_name_known_families(provider) -> None:
     """Every adapter that names price families names some that exist in the bundled table, or is known to have none."""
-    owners = {row["p"] for _, row in bundled_table().rows.values()}
+    table = bundled_table()
+    owners = {table.find(key)[1]["p"] for key in table.rows}
     unlisted = {"openrouter", "helicone", "lmstudio", "vllm", "llamacpp", "huggingface", "moonshot", "nvidia"}
     families = [family.rstrip("*") for family in provider.price_families]
     known = any(owner.startswith(family) for owner in owners for family in families)
@@ -390,7 +391,9 @@ def test_ranges(prompt: int, rate: float, book: PriceBook) -> None:
 
 def test_unpriced_part_makes_the_whole_unknown(book: PriceBook) -> None:
     """Output that the row does not price leaves the cost unknown instead of too small."""
-    table = table_from({"m": {"litellm_provider": "openai", "input_cost_per_token": 1e-6}}, date="2026-01-01")
+    table = table_from(
+        {"m": {"litellm_provider": "openai", "input_cost_per_token": 1e-6}}, date="2026-01-01", source="test"
+    )
     assert PriceBook(load=lambda: table).price("openai", ["m"], tokens(100, 50)).total is None
 
 
@@ -454,6 +457,7 @@ def test_bundled_snapshot_is_whole() -> None:
     """The shipped table has its date and prices the models of today."""
     table = bundled_table()
     assert len(table.rows) > 4000
+    assert all(table.find(key) is not None for key in table.rows)
     assert table.date >= "2026-10-21"
     book = PriceBook(load=lambda: table)
     assert book.price(OPENAI, ["gpt-4o-mini"], tokens(1000, 1000)).total == pytest.approx(0.00075)
@@ -473,3 +477,36 @@ def _time(book: PriceBook, usage: Usage) -> float:
     for _ in range(200):
         book.price(OPENAI, ["gpt-4o"], usage)
     return (time.perf_counter() - start) / 200
+
+
+def test_written_table_is_read_back() -> None:
+    """A file of ours is JSON with a model a line, and gives the rows that were written, odd keys included."""
+    models = {"A/b": {"p": "x", "m": "chat", "input_cost_per_token": 1e-6}, 'q"uote\\ü': {"p": "", "m": ""}}
+    data = write_table({"date": "2026-01-02", "source": "here"}, models)
+    assert json.loads(data) == {"_snapshot": {"date": "2026-01-02", "source": "here"}, **models}
+    assert len(data.splitlines()) == 3
+    table, about = read_table(data, source="there")
+    assert (table.date, table.source, about["source"]) == ("2026-01-02", "there", "here")
+    assert table.find("a/b") == ("A/b", models["A/b"])
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30, 60, 90])
+def test_torn_file_is_no_table(cut: int) -> None:
+    """A file that ends too early is refused, not half believed."""
+    data = write_table({"date": "2026-01-02"}, {"a": {"p": "x", "m": ""}, "b": {"p": "x", "m": ""}}).rstrip()
+    with pytest.raises(ValueError):
+        read_table(data[:-cut], source="there")
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"_snapshot":7,\n"a":{}}', b'{"gpt-4o":{"p":"openai"}}\n'])
+def test_foreign_file_is_no_table(data: bytes) -> None:
+    """What is not a table of ours is refused."""
+    with pytest.raises(ValueError):
+        read_table(data, source="there")
+
+
+def test_damaged_row_is_unknown() -> None:
+    """A row that cannot be read has no price; the others have theirs."""
+    table = PriceTable({"a": b'"a":{"p":', "b": b'"b":7', "c": b'"c":{"p":"openai"}'}, "2026-01-01", "test")
+    assert (table.find("a"), table.find("b"), table.find("d")) == (None, None, None)
+    assert table.find("c") == ("c", {"p": "openai"})

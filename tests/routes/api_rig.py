@@ -66,7 +66,7 @@ class ApiRig:
     """`with ApiRig(folder) as rig: rig.get("/api/stats").json`."""
 
     def __init__(self, folder: Path, *, guard: Guard | None = None, environ: dict[str, str] | None = None) -> None:
-        prices = PriceBook(load=lambda: table_from(json.loads(FIXTURE.read_text()), date="2026-10-21"))
+        prices = PriceBook(load=lambda: table_from(json.loads(FIXTURE.read_text()), date="2026-10-21", source="test"))
         self.database = Database(
             folder / "llmflow.db",
             to_rows=RowMaker({provider.name: provider for provider in PROVIDERS}, prices),
