@@ -92,6 +92,26 @@ class Operation:
     stream: Callable[[JSON], StreamTranslator]  # original request → a new machine
 
 
+def error_as_it_is(status: int, body: JSON | str) -> JSON:
+    """Return an error body that is OpenAI's envelope already; wrap what is not."""
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        return body
+    found = body if isinstance(body, str) else body.get("error") or body.get("message") or body.get("detail")
+    message = found if isinstance(found, str) and found else f"HTTP {status}"
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the environment puts a provider. None and {} = it says nothing."""
+
+    url: str | None = None  # the whole base URL, path included
+    options: Mapping[str, str] = field(default_factory=dict)  # becomes Target.options
+    inject_usage: bool | None = None
+    origin: str = ""  # the variable that named the URL, for messages
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One provider. Vendors that speak OpenAI are `dataclasses.replace(OPENAI, name=…, root=…)`."""
@@ -109,14 +129,29 @@ class Provider:
     error: Callable[[int, JSON | str], str]  # native error body → one sentence for the span
     credentials: frozenset[str] = frozenset({"authorization"})  # request headers that carry the client's key
     operations: Mapping[str, Operation] = field(default_factory=dict)  # empty: everything goes through unchanged
+    native_paths: tuple[str, ...] = ()  # prefixes of upstream paths that pass untouched: "/v1/messages"
+    translate_error: Callable[[int, JSON | str], JSON] = error_as_it_is  # native error body → OpenAI's envelope
+    error_statuses: Mapping[int, int] = field(default_factory=dict)  # native status → what an OpenAI client gets
+    default_headers: tuple[tuple[str, str], ...] = ()  # set on translated calls where the client sent none of the name
     framing: Framing = "sse"
     inject_usage: bool = False
     is_local: bool = False  # loopback by default, cost 0
     has_proxy_route: bool = True  # False: passthrough only
     price_prefixes: tuple[str, ...] = ("",)
     price_families: tuple[str, ...] = ()  # litellm_provider values a price row may have
+    # What only few rows have. None = nothing special.
+    place: Callable[[Mapping[str, str]], Place] | None = None  # environment → where to go; raises ConfigError
+    url_from: Callable[[Mapping[str, str]], str | None] | None = None  # request headers → base URL chosen by them
+    path: Callable[[str, JSON, Target], str] | None = None  # client's path and query, body (or form fields), target
+    # with its whole base URL → path and query on target's host; for rows whose paths are not root + version
+    dialect: Callable[[str, Mapping[str, str]], str] | None = None  # upstream URL, headers → the row that reads it
+    is_free: Callable[[str | None, Mapping[str, str]], bool | None] | None = None  # model, response headers → cost 0?
 
     @property
     def base_url(self) -> str:
         """The URL our /v1 stands for."""
         return self.root + self.version
+
+    def is_native(self, path: str) -> bool:
+        """Say whether `path`, as upstream knows it, belongs to the provider's own API and so passes untouched."""
+        return path.startswith(self.native_paths)
