@@ -42,6 +42,11 @@ class RequestError(LLMFlowError):
 class BadRequest(RequestError):
     """What was sent cannot be understood; the message says what and how to mend it."""
 
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        """The field of the request body that is at fault, as OpenAI's errors name it: messages[0].content[1]."""
+
 
 class Unauthorized(RequestError):
     """The token is missing or wrong."""
