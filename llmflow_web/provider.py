@@ -59,14 +59,17 @@ class Native:
 
 
 class StreamTranslator(Protocol):
-    """A machine for one streamed call: native events in, OpenAI chunks out, and the answer assembled.
+    """A machine for one streamed call: native events in, OpenAI chunks out, and the answer assembled."""
 
-    `count`: events that carried data, end markers left out. `first_content`: the index, among all events fed,
-    of the first one that brought content (text, reasoning, refusal, tool call, audio), for the time to first token.
-    """
+    @property
+    def count(self) -> int:
+        """Events that carried data, end markers left out."""
 
-    count: int
-    first_content: int | None
+    @property
+    def first_content(self) -> int | None:
+        """The index, among all events fed, of the first that brought content (text, reasoning, refusal, tool call,
+        audio), for the time to first token.
+        """
 
     @property
     def is_complete(self) -> bool:
