@@ -22,6 +22,7 @@ from llmflow_web.errors import LLMFlowError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 START_TIMEOUT_S = 30.0
+SWITCH_INTERVAL_S = 0.0005
 
 
 def run_server(
@@ -34,6 +35,8 @@ def run_server(
 
     started: called on the loop once both ports listen.
     """
+    # The writer thread works in bursts; Python's default of 5 ms would let a burst hold up bytes that pass through.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         return asyncio.run(_serve(config, console, started))
     except LLMFlowError as error:

@@ -161,9 +161,11 @@ class Hub:
 
     def subscribe(self, listener: Listener, chosen: Filter | None, after: int | None = None) -> None:
         """Give a listener batches of what `chosen` lets through; `after` is the last change it knows of."""
+        is_first = not listener.is_subscribed
         listener.is_subscribed = True
         listener.filter = None if chosen is None or chosen.is_empty else chosen
-        if after is not None and after != self.change:
+        # Who has listened all along and only changes its filter has missed nothing.
+        if is_first and after is not None and after != self.change:
             gap = {"type": "gap", "from": after, "to": self.change}
             listener.peer.send(encode_message(gap))
 

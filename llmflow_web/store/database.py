@@ -158,6 +158,7 @@ class Database:
         gone from the file, too.
         """
         answer: Future[int] = Future()
+        answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only answered
 
         def begin(found: Future[Any]) -> None:
             _chain(found, lambda chosen: _chain(self._writer.delete_traces(chosen), answer.set_result, answer), answer)
@@ -193,6 +194,16 @@ class Database:
     def committed_rows(self) -> int:
         """Rows committed since the start."""
         return self._writer.committed_rows
+
+    @property
+    def span_count(self) -> int:
+        """Spans in the file, without counting them."""
+        return self._writer.span_count
+
+    @property
+    def change(self) -> int:
+        """The newest change number."""
+        return self._writer.change
 
     @property
     def lost_rows(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from llmflow_web.errors import BadRequest
 from llmflow_web.model import JSON
 from llmflow_web.store.query import compile_filter
+from llmflow_web.store.sums import ALL_TIME
 from llmflow_web.wire.filter import TEXT_FIELDS, Ago, Filter
 from llmflow_web.wire.grammar import FIELDS
 
@@ -31,7 +32,10 @@ def facets(connection: sqlite3.Connection, field: str, q: str = "", limit: int =
     elif column not in TEXT_FIELDS:
         raise BadRequest(f"field must be one of {', '.join(sorted({*TEXT_FIELDS, 'status'}))}; got {field[:40]!r}")
     elif column in _FROM_ROLLUP:
-        sql, is_sampled = f"SELECT {column} AS value, SUM(requests) AS count FROM rollup GROUP BY 1", False
+        sql, is_sampled = (
+            f"SELECT {column} AS value, SUM(requests) AS count FROM rollup WHERE hour = {ALL_TIME} GROUP BY 1",
+            False,
+        )
     elif column == "tag":
         sql, is_sampled = "SELECT tag AS value, COUNT(*) AS count FROM span_tags GROUP BY 1", False
     elif column == "session_id":
@@ -45,6 +49,10 @@ def facets(connection: sqlite3.Connection, field: str, q: str = "", limit: int =
     )
     values = [{"value": value, "count": count} for value, count in rows]
     return {"field": field, "values": values, "is_sampled": is_sampled}
+
+
+def _from_rollup(column: str) -> str:
+    return f"SELECT {column} AS value, SUM(requests) AS count FROM rollup WHERE hour = {ALL_TIME} GROUP BY 1"
 
 
 def _sample(column: str) -> str:

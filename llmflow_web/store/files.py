@@ -251,7 +251,10 @@ def set_aside(path: Path, now_s: float) -> Path:
 
 
 def connect(path: Path, *, is_reader: bool = False) -> Connection:
-    """Open a connection; a reader's cannot write."""
+    """Open a connection; a reader's cannot write.
+
+    Nothing is mapped into memory: a failing disk shall give an error, not SIGBUS.
+    """
     uri = path.absolute().as_uri() + ("?mode=ro" if is_reader else "?mode=rw")
     connection = sqlite3.connect(
         uri,
@@ -264,6 +267,5 @@ def connect(path: Path, *, is_reader: bool = False) -> Connection:
     if is_reader:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -8000")
-        connection.execute("PRAGMA mmap_size = 268435456")
         connection.execute("PRAGMA temp_store = MEMORY")
     return connection

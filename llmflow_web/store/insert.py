@@ -262,6 +262,8 @@ class _Batch:
         self._rollup.add(before, -1)
         if old.span.session_id is not None:
             self._sessions.take(old.span.session_id, before)
+            if trace.session_id == old.span.session_id != span.session_id:
+                trace.session_id = None  # perhaps none of its spans is left in that session
         self._gone_tags.extend((tag, old.span.start_ns, old.seq) for tag in old.tags)
         if share.start_ns > before.start_ns == trace.start_ns or share.end_ns < before.end_ns == trace.end_ns:
             self._stretched.add(span.trace_id)

@@ -84,9 +84,10 @@ class Readers:
     def _run(self) -> None:
         connection: Connection | None = None
         while (question := self._questions.get()) is not None:
-            if self._is_closed or not question.future.set_running_or_notify_cancel():
-                if not question.future.done():
-                    question.future.set_exception(StoreError("The database is closed."))
+            if not question.future.set_running_or_notify_cancel():
+                continue
+            if self._is_closed:
+                question.future.set_exception(StoreError("The database is closed."))
                 continue
             self._current.add(question)
             try:

@@ -131,7 +131,8 @@ _TABLES = (
       is_raw INTEGER NOT NULL,
       data BLOB NOT NULL
     )""",
-    # '' stands for null in the key. The histograms are 48 unsigned 32-bit little-endian lanes, trailing zeros cut.
+    # '' stands for null in the key; beside each hour there are rows of all time (sums.ALL_TIME).
+    # The histograms are 48 unsigned 32-bit little-endian lanes, trailing zeros cut.
     """CREATE TABLE rollup (
       hour INTEGER NOT NULL,
       provider TEXT NOT NULL,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ MAX_MATCHES = 200_000  # newest matches of the index that one query considers
 MAX_LIKE_ROWS = 20_000  # newest indexed texts that LIKE looks at
 MAX_FRESH_ROWS = 2_000  # rows past the watermark whose columns are looked at
 MAX_FRESH_BODIES = 300  # … and whose bodies are
+MAX_FRESH_S = 0.3  # … as long as that takes
 _UNREADABLE = (PART_HEADERS, PART_ARRIVALS)
 _CJK = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff]")
 
@@ -113,9 +115,10 @@ def _fresh_matches(connection: sqlite3.Connection, terms: list[Term]) -> list[in
     mark = connection.execute("SELECT value FROM counters WHERE name = 'indexed'").fetchone()[0]
     words = [_word(term).lower() for term in terms]
     found = []
+    until = time.monotonic() + MAX_FRESH_S
     for number, (seq, provider, operation, *shown) in enumerate(connection.execute(_FRESH_SQL, {"mark": mark})):
         text = "\n".join(part for part in shown if part).lower()
-        if not all(word in text for word in words) and number < MAX_FRESH_BODIES:
+        if not all(word in text for word in words) and number < MAX_FRESH_BODIES and time.monotonic() < until:
             text += "\n" + _text_of(connection, seq, provider, operation).lower()
         if all(word in text for word in words):
             found.append(seq)
@@ -124,11 +127,13 @@ def _fresh_matches(connection: sqlite3.Connection, terms: list[Term]) -> list[in
 
 def _text_of(connection: sqlite3.Connection, seq: int, provider: str | None, operation: str | None) -> str:
     texts = connection.texts if isinstance(connection, Connection) else None
-    bodies = dict(readable_bodies(connection, seq))
-    if texts is None:
-        return "\n".join(data.decode("utf-8", "replace") for data in bodies.values())
     try:
-        return texts(provider, operation, bodies)
+        bodies = dict(readable_bodies(connection, seq))
+        if texts is not None:
+            return texts(provider, operation, bodies)
+        return "\n".join(data.decode("utf-8", "replace") for data in bodies.values())
+    except sqlite3.Error:
+        raise
     except Exception:  # noqa: BLE001 - bodies are strangers' bytes: one that cannot be read has no text
         return ""
 

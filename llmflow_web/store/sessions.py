@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llmflow_web.model import Span
-from llmflow_web.store.sums import ROLLUP_SUMS, RollupKey, Share, lanes_from_bytes, lanes_to_bytes
+from llmflow_web.store.sums import ALL_TIME, ROLLUP_SUMS, RollupKey, Share, lanes_from_bytes, lanes_to_bytes
 
 _SESSION_COLUMNS = (
     "session_id, first_ns, last_ns, trace_count, span_count, error_count, tokens, cost, unpriced_count, "
@@ -136,7 +136,13 @@ class RollupSums:
 
     def write(self, connection: sqlite3.Connection) -> bool:
         """Add the deltas to the table and say whether anything changed."""
+        all_time: dict[RollupKey, list[float]] = {}
         for key, delta in self._deltas.items():
+            self._write_one(connection, key, delta)
+            whole = key._replace(hour=ALL_TIME)
+            before = all_time.get(whole)
+            all_time[whole] = delta if before is None else [a + b for a, b in zip(before, delta, strict=True)]
+        for key, delta in all_time.items():
             self._write_one(connection, key, delta)
         return bool(self._deltas)
 

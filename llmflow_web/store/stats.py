@@ -13,7 +13,7 @@ from typing import Any
 
 from llmflow_web.model import JSON
 from llmflow_web.store.query import compile_filter
-from llmflow_web.store.sums import HOUR_NS, lanes_from_bytes, percentiles
+from llmflow_web.store.sums import ALL_TIME, HOUR_NS, lanes_from_bytes, percentiles
 from llmflow_web.wire.filter import Filter
 
 HOUR_MS = HOUR_NS // 1_000_000
@@ -48,7 +48,7 @@ _SUMS = (
 def _source(connection: sqlite3.Connection, chosen: Filter | None) -> Query:
     """Return what stands after FROM: the rollup, or the filtered spans in its shape."""
     if chosen is None or chosen.is_empty:
-        return "rollup", []
+        return "rollup", []  # the caller says which hours
     compiled = compile_filter(connection, chosen)
     compiled.add("s.counts = 1")
     return f"({_SPANS_AS_ROLLUP}{compiled.source}{compiled.where})", compiled.params
@@ -80,7 +80,8 @@ def _sums(values: tuple[Any, ...]) -> JSON:
 def totals(connection: sqlite3.Connection, chosen: Filter | None = None) -> JSON:
     """Return the sums over all calls, or over those a filter lets through, and the share of each model."""
     source, params = _source(connection, chosen)
-    rows = connection.execute(f"SELECT model, {_SUMS} FROM {source} GROUP BY model", params).fetchall()
+    where = f" WHERE hour = {ALL_TIME}" if source == "rollup" else ""
+    rows = connection.execute(f"SELECT model, {_SUMS} FROM {source}{where} GROUP BY model", params).fetchall()
     sums = _sums(tuple(sum(column) for column in list(zip(*rows, strict=True))[1:]) if rows else (0,) * 14)
     duration_ms = sum(row[10] for row in rows) / 1e6
     return {
@@ -107,12 +108,15 @@ def totals(connection: sqlite3.Connection, chosen: Filter | None = None) -> JSON
 def models(connection: sqlite3.Connection) -> list[JSON]:
     """Return every model with its true sums and percentiles, the most used first."""
     histograms: dict[str, list[int]] = {}
-    for model, duration, ttft in connection.execute("SELECT model, duration_buckets, ttft_buckets FROM rollup"):
+    for model, duration, ttft in connection.execute(
+        f"SELECT model, duration_buckets, ttft_buckets FROM rollup WHERE hour = {ALL_TIME}"
+    ):
         pair = histograms.setdefault(model, [0, 0])
         pair[0] += lanes_from_bytes(duration)
         pair[1] += lanes_from_bytes(ttft)
     rows = connection.execute(
-        f"SELECT model, {_SUMS}, GROUP_CONCAT(DISTINCT provider) FROM rollup GROUP BY model ORDER BY 2 DESC, 1"
+        f"SELECT model, {_SUMS}, GROUP_CONCAT(DISTINCT provider) FROM rollup WHERE hour = {ALL_TIME} "
+        "GROUP BY model ORDER BY 2 DESC, 1"
     )
     return [_model(row, *histograms[row[0]]) for row in rows]
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from llmflow_web.model import STATUS_CLIENT_CLOSED, STATUS_TIMED_OUT, Span
 
 HOUR_NS = 3_600_000_000_000
+ALL_TIME = -(2**62)
+"""The `hour` of the rollup rows that sum all hours: sums over everything read these few rows only."""
 BUCKETS = 48
 _LANE = 32
 _LANE_MASK = (1 << _LANE) - 1

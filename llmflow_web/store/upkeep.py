@@ -78,7 +78,7 @@ class Upkeep:
             return wait
         return 0.0 if self._has_more else self._pruner.pause()
 
-    def back_off(self, error: sqlite3.Error) -> None:
+    def back_off(self, error: Exception) -> None:
         """Upkeep failed: try again later."""
         self.last_error = str(error)
         self._not_before = time.monotonic() + _PAUSE_AFTER_ERROR_S

@@ -130,6 +130,7 @@ class Writer:
     def delete_traces(self, chosen: Chosen) -> Future[int]:
         """Queue the deletion of whole traces; the answer is the number of spans that went."""
         answer: Future[int] = Future()
+        answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only answered
         begun = self.call(lambda _: self._deletions.append((Deletion(chosen, self._limits.prune_rows), answer)))
         begun.add_done_callback(lambda future: _pass_on_error(future, answer))
         return answer
@@ -184,6 +185,16 @@ class Writer:
             self._connection.close()
 
     @property
+    def span_count(self) -> int:
+        """Spans in the file, as the writer counts them."""
+        return self._counters.spans
+
+    @property
+    def change(self) -> int:
+        """The number given last."""
+        return self._counters.counter
+
+    @property
     def is_erased(self) -> bool:
         """Say whether nothing deleted is left in the file."""
         return self._counters.erase_wanted == 0 and not self._deletions
@@ -198,9 +209,17 @@ class Writer:
     def _run(self) -> None:
         try:
             while self._queue or self._deletions or not self._closing.is_set():
-                self._turn()
+                self._take_turn()
         finally:
             self._finish()
+
+    def _take_turn(self) -> None:
+        """Let nothing end the thread: without it every call from here on would be lost."""
+        try:
+            self._turn()
+        except Exception as error:  # noqa: BLE001 - a defect of ours; it shows in `error` until the next commit
+            self.error = f"The database's writer stumbled: {error!r}."
+            self._closing.wait(_FIRST_PAUSE_S)
 
     def _turn(self) -> None:
         if self._deletions:
@@ -375,7 +394,7 @@ class Writer:
                 if gone:
                     self._gone = gone
                     self._tell([])
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - what can wait may fail: later again
             self._upkeep.back_off(error)
 
     def _finish(self) -> None:

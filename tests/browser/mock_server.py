@@ -63,9 +63,10 @@ class World:
         """Send one message to everybody who listens."""
         data = json.dumps(message).encode()
         size = len(data)
-        head = bytes([0x81, size]) if size < 126 else struct.pack("!BBH", 0x81, 126, size)
-        if size > 0xFFFF:
-            head = struct.pack("!BBQ", 0x81, 127, size)
+        if size < 126:
+            head = bytes([0x81, size])
+        else:
+            head = struct.pack("!BBH", 0x81, 126, size) if size < 65536 else struct.pack("!BBQ", 0x81, 127, size)
         with self.lock:
             for socket in list(self.sockets):
                 try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from browser import mock_traces
+from browser.mock_server import STATIC
 from browser.waiting import until
 
 Maker = Callable[..., Any]
@@ -31,7 +33,7 @@ def test_only_the_rows_in_sight_exist_at_any_scroll_position(mock: Maker, new_pa
 
 
 def test_first_screen_asks_little_and_only_its_own_server(mock: Maker, new_page: Maker) -> None:
-    """The list is there after at most 40 requests, all of the same origin, each data request once."""
+    """The list is there after at most 40 requests, 150 KB, 45 KB as gzip, each data request once."""
     server = mock()
     page = new_page()
     page.goto(f"{server.url}/")
@@ -41,6 +43,10 @@ def test_first_screen_asks_little_and_only_its_own_server(mock: Maker, new_page:
     api = [path for path in server.world.requests if path.startswith("/api/")]
     assert len(api) == len(set(api))
     assert "Traces" in page.title()
+    paths = {path.split("?")[0] for path in server.world.requests} - {"/ws"}
+    files = [STATIC / (path.lstrip("/") or "index.html") for path in paths if not path.startswith("/api/")]
+    assert sum(file.stat().st_size for file in files) <= 150_000
+    assert sum(len(gzip.compress(file.read_bytes(), 9)) for file in files) <= 45_000
 
 
 def test_j_pressed_many_times_keeps_the_focus_in_sight(mock: Maker, new_page: Maker) -> None:

@@ -91,3 +91,11 @@ def test_every_screen_stands_on_real_answers(flow: Any, new_page: Maker, path: s
     page.goto(flow.dashboard_url + path)
     page.wait_for_selector(".page:not([aria-busy]) h1, .page:not([aria-busy]) h2")
     assert page.locator(".notice[role=alert]").count() == 0
+
+
+def test_a_search_that_cannot_be_read_says_so_and_does_not_block(flow: Any, new_page: Maker) -> None:
+    """Nonsense after a known field is searched as text, and a line tells which word that was."""
+    page = new_page()
+    page.goto(f"{flow.dashboard_url}/traces?q=cost>cheap")
+    page.wait_for_selector(".hint:has-text('cost>cheap')")
+    page.wait_for_selector("text=No trace matches")

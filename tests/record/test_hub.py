@@ -186,6 +186,22 @@ def test_reconnecting_subscriber_learns_that_it_missed_something(after: int | No
     run(scenario)
 
 
+def test_changing_the_filter_is_no_gap() -> None:
+    """Who has listened all along misses nothing by choosing another filter."""
+
+    async def scenario() -> None:
+        desk, peer = Desk(), Peer()
+        listener = desk.hub.listen(peer)
+        desk.hub.subscribe(listener, Filter.from_query({"model": "other"}), 0)
+        desk.hub.publish(batch(1))
+        await settle(peer, 2)
+        desk.hub.subscribe(listener, None, 0)
+        assert peer.of("gap") == []
+        desk.hub.close()
+
+    run(scenario)
+
+
 def test_statistics_are_read_at_most_so_often() -> None:
     """Many commits make one reading per period, and the last commit is still followed by one."""
 

@@ -130,6 +130,15 @@ def test_a_text_that_cannot_be_made_is_skipped(hand):
     assert hand.ids(q="visible") == ["a"]
 
 
+def test_a_damaged_body_is_skipped(hand):
+    """Bytes that cannot be unpacked keep neither the feeding nor a search from going on."""
+    hand.insert(make_row("word " * 10_000, id="a", span_name="visible"))
+    hand.connection.execute("UPDATE bodies SET data = x'00'")
+    for _ in range(2):
+        assert hand.ids(q="visible") == ["a"]
+        hand.feed()
+
+
 def test_text_is_cut_at_its_limit(hand):
     """No more than 64 KB of one span go into the index."""
     hand.insert(make_row("word " * 20_000 + "tail"))

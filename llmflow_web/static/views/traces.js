@@ -24,7 +24,8 @@ export function mount(el, state) {
   const area = h("div", { class: "list-area" });
   const fresh = h("button", { type: "button", class: "button primary new-rows", hidden: true, onclick: takeWaiting });
   const message = h("div", { hidden: true });
-  split.list.append(area);
+  const note = h("p", { class: "hint", role: "status", hidden: true }); // what of the search the server could not read
+  split.list.append(note, area);
   let filter = empty();
   let pages = new Pages();
   let isLoaded = false;
@@ -80,6 +81,8 @@ export function mount(el, state) {
       pages.append(first.rows, null, first.next);
       waiting.clear();
       isLoaded = true;
+      note.hidden = !first.note;
+      setText(note, first.note ?? "");
       grid.el.scrollTop = 0;
       grid.select(split.isOpen ? keyIn(state.route) : "");
       showAll();
