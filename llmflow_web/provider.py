@@ -14,6 +14,9 @@ from llmflow_web.model import JSON, Completion, Usage
 
 Framing = Literal["sse", "ndjson"]
 
+OPENAI_PATHS = {"/v1/chat/completions": "chat", "/v1/embeddings": "embeddings", "/v1/models": "models"}
+"""Our paths that adapters translate, and the key of Provider.operations they stand for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -157,4 +160,4 @@ class Provider:
 
     def is_native(self, path: str) -> bool:
         """Say whether `path`, as upstream knows it, belongs to the provider's own API and so passes untouched."""
-        return path.startswith(self.native_paths)
+        return path.startswith(self.native_paths) and OPENAI_PATHS.get(path) not in self.operations
