@@ -37,7 +37,6 @@ from llmflow_web.record.observed import (
     Seen,
     arrival_of,
     decoded_arrivals,
-    form_fields,
     parsed_object,
     relative_arrivals,
     request_seen,
@@ -46,6 +45,7 @@ from llmflow_web.record.observed import (
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
 from llmflow_web.record.redact import redact_bytes, redact_text, redacted_headers_json
 from llmflow_web.wire.arrivals import encode_arrivals
+from llmflow_web.wire.forms import form_fields
 from llmflow_web.wire.headers import value_of
 from llmflow_web.wire.sse import SSEDecoder
 

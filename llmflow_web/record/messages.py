@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from llmflow_web.model import JSON, PART_ANSWER, PART_INPUT, PART_OUTPUT, PART_REQUEST, PART_RESPONSE
-from llmflow_web.record.observed import form_fields
+from llmflow_web.wire.forms import form_fields
 
 MAX_SEARCH_CHARS = 64 * 1024
 MAX_WORD_CHARS = 256

@@ -6,23 +6,13 @@ Runs in the writer thread; raises nothing on foreign bytes.
 from __future__ import annotations
 
 import json
-import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from llmflow_web.model import JSON, Capture
 from llmflow_web.wire.arrivals import Arrival
 from llmflow_web.wire.chunked import ChunkedDecoder, ChunkedError, decode_chunked
 from llmflow_web.wire.content import ContentDecoder, codings_of, decode_body
-
-_FORM_WINDOW = 64 * 1024
-"""Form fields are looked for this far from both ends of a multipart body; files lie between."""
-
-_FORM_FIELD = re.compile(
-    rb'name="?(model|stream|response_format|language|prompt|size|quality|n|user)"?[^\r\n]*\r?\n'
-    rb"(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{0,4096})\r?\n"
-)
 
 
 @dataclass(slots=True)
@@ -108,14 +98,3 @@ def parsed_object(data: bytes) -> JSON | None:
         if isinstance(value, dict):
             return value
     return None
-
-
-def form_fields(data: bytes) -> JSON:
-    """Return the small fields of a multipart form that say what is asked for."""
-    windows = data if len(data) <= 2 * _FORM_WINDOW else data[:_FORM_WINDOW] + b"\r\n" + data[-_FORM_WINDOW:]
-    fields: dict[str, Any] = {}
-    for match in _FORM_FIELD.finditer(windows):
-        value = match[2].decode("utf-8", "replace").strip()
-        name = match[1].decode("ascii")
-        fields[name] = value.lower() == "true" if name == "stream" else value
-    return fields

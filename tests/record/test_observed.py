@@ -8,12 +8,12 @@ from llmflow_web.model import Capture
 from llmflow_web.record.observed import (
     arrival_of,
     decoded_arrivals,
-    form_fields,
     parsed_object,
     request_seen,
     response_seen,
 )
 from llmflow_web.wire.chunked import encode_chunk
+from llmflow_web.wire.forms import form_fields
 
 
 def capture(data: bytes, limit: int = 1000) -> Capture:
