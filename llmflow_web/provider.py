@@ -96,6 +96,7 @@ class Operation:
     request: Callable[[JSON, Target], Outgoing] | None
     response: Callable[[JSON, JSON], JSON] | None  # native body, original request → OpenAI body
     stream: Callable[[JSON], StreamTranslator]  # original request → a new machine
+    bind: Callable[[Target], Operation] | None = None  # this operation for one target: answers need its ids or memory
 
 
 def error_as_it_is(status: int, body: JSON | str) -> JSON:
