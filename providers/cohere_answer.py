@@ -219,8 +219,11 @@ def embed_response(body: JSON, request: JSON) -> JSON:
     }
 
 
-def _packed(row: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(row)}f", *row)).decode("ascii")
+def _packed(row: Any) -> Any:
+    try:
+        return base64.b64encode(struct.pack(f"<{len(row)}f", *row)).decode("ascii")
+    except (struct.error, TypeError, OverflowError):
+        return row  # no numbers, or too large for 32 bits: as it came
 
 
 def models_response(body: JSON, request: JSON) -> JSON:
