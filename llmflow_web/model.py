@@ -249,15 +249,18 @@ class Exchange:
     """One HTTP request and its response as the proxy saw them, raw. Filled on the loop, read by the writer thread."""
 
     __slots__ = (
-        "arrivals", "client", "ending", "error", "first_byte_ns", "has_env_key", "id", "is_chunked", "is_injected",
-        "method", "notes", "path", "price_free", "provider", "query", "record", "request", "request_headers",
-        "response", "response_headers", "response_status", "source", "start_ns", "started_ns", "stopped_ns",
-        "trace_id", "upstream_path", "upstream_url",
+        "arrivals", "client", "dialect", "dropped", "ending", "error", "first_byte_ns", "has_env_key", "id",
+        "is_chunked", "is_injected", "method", "notes", "path", "price_free", "provider", "query", "record", "request",
+        "request_headers", "response", "response_headers", "response_status", "source", "start_ns", "started_ns",
+        "stopped_ns", "trace_id", "upstream_path", "upstream_url", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.source: Source = "proxy"
         self.provider = ""  # name of the PROVIDERS row or of the user's upstream
+        self.dialect = ""  # the row that reads these bytes where that is another: "openai" for a translated call
+        self.usage: Usage | None = None  # a translated call: the provider's own count
+        self.dropped: tuple[str, ...] = ()  # fields of the request that the provider has no place for
         self.trace_id = ""
         self.id = ""
         self.start_ns = 0  # wall clock, time.time_ns()

@@ -1,9 +1,8 @@
-"""From a client's request to a relay: ids, headers, keys, the usage question, and the wait when recording is behind.
+"""From a client's request to a relay: ids, the way it leaves, keys, and the wait when recording is behind.
 
-The routes decide where a call goes; this decides how it leaves. What changes between the client's bytes and
-upstream's is all here: hop-by-hop headers and our own are dropped, Host is set, Accept-Encoding is reduced to what can
-be decoded for the record (proxy routes only), an absent key may come from the environment (`_environment_key`), and
-`stream_options.include_usage` may be asked for (`_wants_usage`). Passthrough changes none of the latter three but keys.
+The routes decide which provider a call is for; this decides how it goes there (`_Way`): as it came, placed by what its
+body says (Azure's deployments), or translated into the provider's own words. What then leaves is written in
+net/departure.py.
 """
 
 from __future__ import annotations
@@ -11,20 +10,21 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from llmflow_web.errors import LLMFlowError, UpstreamError
+from llmflow_web.errors import BadRequest, LLMFlowError, NotFound, RequestError, UpstreamError
 from llmflow_web.model import Capture, Exchange, Source
+from llmflow_web.net.departure import Departure
 from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.relay import Gather, Relay, Upload
-from llmflow_web.net.upstreams import Upstream
-from llmflow_web.wire.content import reduce_accept_encoding
-from llmflow_web.wire.head import FRAMING_CHUNKED, RequestHead
-from llmflow_web.wire.headers import HOP_BY_HOP, get, tokens, value_of
-from llmflow_web.wire.jsonscan import splice_include_usage
-from llmflow_web.wire.sse import UsageChunkFilter
+from llmflow_web.net.translate import TranslatedRelay
+from llmflow_web.net.upstreams import Upstream, upstream_at
+from llmflow_web.provider import Operation, Target
+from llmflow_web.wire.head import RequestHead
+from llmflow_web.wire.headers import get, value_of
 
 MAX_SPLICE_BODY_BYTES = 16 * 1024 * 1024
 """A longer body is streamed as it comes, so nothing can be put into it; its usage is what upstream volunteers."""
@@ -32,8 +32,18 @@ MAX_SPLICE_BODY_BYTES = 16 * 1024 * 1024
 MAX_ID_CHARACTERS = 128
 """Longer foreign trace ids are replaced by one of ours."""
 
-_OURS = frozenset({b"x-trace-id", b"x-parent-id"})
-_DROPPED = HOP_BY_HOP | _OURS | {b"host", b"content-length", b"expect"}
+MAX_TRANSLATED_BODY_BYTES = 64 * 1024 * 1024
+"""A request is gathered whole before it is translated; a longer one is refused with 413."""
+
+MAX_REMEMBERED = 4096
+"""Entries that adapters may remember between the turns of conversations (thought signatures)."""
+
+TRANSLATED_DIALECT = "openai"
+_OPERATIONS = {
+    ("POST", "/v1/chat/completions"): "chat",
+    ("POST", "/v1/embeddings"): "embeddings",
+    ("GET", "/v1/models"): "models",
+}
 _SPLICED_PATHS = ("/chat/completions", "/completions")
 _FORWARDED = frozenset({b"origin", b"forwarded", b"x-forwarded-for", b"via"})
 _LOOPBACK_NAMES = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
@@ -85,12 +95,23 @@ class Dispatcher:
         self._default_record = default_record
         self._ids = ids or Ids()
         self._clock_ns = clock_ns
+        self._memories: dict[str, BoundedMemory] = {}
         self.open_calls = 0
 
     def send(self, call: ServerCall, upstream: Upstream, path: str, source: Source, cors: bytes = b"") -> None:
-        """Relay `call` to `path` (no query) at `upstream`. `cors`: header lines for the answer, each with CRLF."""
-        exchange = self._exchange(call, upstream, path, source)
-        relay = Relay(
+        """Send `call` on to `upstream`.
+
+        path: the client's path without our prefix, no query. cors: header lines for the answer, each with CRLF.
+        """
+        try:
+            upstream = _chosen_place(call, upstream)
+            way = _way(call, upstream, path, source)
+        except RequestError as error:
+            call.respond_json(error.status, _request_error(error))
+            return
+        exchange = self._exchange(call, upstream, way, source)
+        make = TranslatedRelay if way.operation is not None else Relay
+        relay = make(
             call,
             exchange,
             loop=asyncio.get_running_loop(),
@@ -100,9 +121,9 @@ class Dispatcher:
         )
         self.open_calls += 1
         if self._log.is_full:
-            self._log.when_room(lambda: self._begin(call, upstream, relay))
+            self._log.when_room(lambda: self._begin(call, upstream, way, relay))
         else:
-            self._begin(call, upstream, relay)
+            self._begin(call, upstream, way, relay)
 
     def _on_done(self, exchange: Exchange) -> None:
         self.open_calls -= 1
@@ -111,16 +132,17 @@ class Dispatcher:
 
     # ── the exchange ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _exchange(self, call: ServerCall, upstream: Upstream, path: str, source: Source) -> Exchange:
+    def _exchange(self, call: ServerCall, upstream: Upstream, way: _Way, source: Source) -> Exchange:
         exchange = Exchange()
         exchange.source = source
         exchange.provider = upstream.name
+        exchange.dialect = way.dialect
         exchange.start_ns = self._clock_ns()
         exchange.started_ns = call.received_ns
         exchange.method = call.head.method.decode("ascii")
         exchange.path = call.path
         exchange.query = call.query
-        exchange.upstream_path = path
+        exchange.upstream_path = way.path
         exchange.upstream_url = upstream.origin
         exchange.client = call.peer
         exchange.request_headers = call.head.headers
@@ -148,29 +170,67 @@ class Dispatcher:
 
     # ── the request upstream ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _begin(self, call: ServerCall, upstream: Upstream, relay: Relay) -> None:
+    def _begin(self, call: ServerCall, upstream: Upstream, way: _Way, relay: Relay) -> None:
         if relay.is_over():
             return
-        exchange = relay.exchange
-        wants_usage = exchange.source == "proxy" and _wants_usage(call.head, upstream, exchange)
-        departure = _Departure(self._client, call, upstream, relay, self._environment_key(call, upstream))
-        body = call.whole_body
-        if body is not None:
-            if exchange.request is not None:
-                exchange.request.add(body)
-            departure.whole(body, splice=wants_usage)
-        elif wants_usage and call.head.content_length <= MAX_SPLICE_BODY_BYTES:
-            call.read(
-                Gather(
-                    relay,
-                    limit=MAX_SPLICE_BODY_BYTES,
-                    send_whole=lambda gathered: departure.whole(gathered, splice=True),
-                    send_streaming=departure.streaming,
-                )
+        departure = Departure(self._client, call, upstream, relay, self._environment_key(call, upstream))
+        if way.operation is not None:
+            self._begin_translated(call, upstream, way.operation, relay, departure)
+        elif way.asked is not None:
+            self._begin_placed(call, upstream, way.asked, relay, departure)
+        else:
+            wants_usage = _wants_usage(call.head, upstream, relay.exchange)
+            self._begin_as_it_came(call, relay, departure, wants_usage=wants_usage)
+
+    @staticmethod
+    def _begin_as_it_came(call: ServerCall, relay: Relay, departure: Departure, *, wants_usage: bool) -> None:
+        if call.whole_body is not None or (wants_usage and call.head.content_length <= MAX_SPLICE_BODY_BYTES):
+            _gather(
+                call,
+                relay,
+                MAX_SPLICE_BODY_BYTES,
+                lambda body: departure.whole(body, splice=wants_usage),
+                departure.streaming,
             )
         else:
             departure.streaming(b"")
             call.read(Upload(relay))
+
+    def _begin_placed(
+        self, call: ServerCall, upstream: Upstream, asked: str, relay: Relay, departure: Departure
+    ) -> None:
+        target = self._target(upstream)
+        wants_usage = _wants_usage(call.head, upstream, relay.exchange)
+        _gather(
+            call,
+            relay,
+            MAX_SPLICE_BODY_BYTES,
+            lambda body: departure.placed(lambda: departure.whole(body, splice=wants_usage), asked, body, target),
+            lambda first: departure.placed(lambda: departure.streaming(first), asked, first, target),
+        )
+
+    def _begin_translated(
+        self, call: ServerCall, upstream: Upstream, operation: Operation, relay: Relay, departure: Departure
+    ) -> None:
+        target = self._target(upstream)
+        bound = operation.bind(target) if operation.bind is not None else operation
+        _gather(
+            call,
+            relay,
+            MAX_TRANSLATED_BODY_BYTES,
+            lambda body: departure.translated(bound, body, target),
+            departure.refuse_long(MAX_TRANSLATED_BODY_BYTES),
+        )
+
+    def _target(self, upstream: Upstream) -> Target:
+        memory = self._memories.setdefault(upstream.name, BoundedMemory(MAX_REMEMBERED))
+        return Target(
+            url=upstream.url,
+            now=self._clock_ns() / 1e9,
+            new_id=self._ids.span,
+            options=upstream.options,
+            memory=memory,
+        )
 
     def _environment_key(self, call: ServerCall, upstream: Upstream) -> str | None:
         """Return the key to add, under the conditions that keep a stranger's page or peer from spending it."""
@@ -187,70 +247,122 @@ class Dispatcher:
         return upstream.key
 
 
-class _Departure:
-    """The two ways a request leaves: whole, or as it comes."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a call goes upstream. `path`: what upstream is asked, or what the client asked of a translated call."""
 
-    __slots__ = ("_call", "_client", "_key", "_relay", "_upstream")
-
-    def __init__(self, client: Client, call: ServerCall, upstream: Upstream, relay: Relay, key: str | None) -> None:
-        self._client = client
-        self._call = call
-        self._upstream = upstream
-        self._relay = relay
-        self._key = key  # from the environment, where the client brought none
-
-    def whole(self, body: bytes, *, splice: bool) -> None:
-        """Send a body that is all here, with the usage question put into it where it is wanted."""
-        spliced = splice_include_usage(body) if splice else None
-        if spliced is not None:
-            body = spliced
-            self._relay.exchange.is_injected = True
-            self._relay.filter_events(UsageChunkFilter)
-        has_body = bool(body) or get(self._call.head.headers, b"content-length") is not None
-        framing = b"Content-Length: %d\r\n" % len(body) if has_body else b""
-        head = self._head(framing, is_spliced=spliced is not None)
-        self._relay.send(self._client, self._upstream.origin, head, body)
-
-    def streaming(self, first: bytes) -> None:
-        """Send the head and `first`; the rest of the body follows as it comes, framed as the client framed it."""
-        request = self._call.head
-        is_chunked = request.framing == FRAMING_CHUNKED
-        framing = (
-            b"Transfer-Encoding: chunked\r\n" if is_chunked else b"Content-Length: %d\r\n" % request.content_length
-        )
-        head = self._head(framing, is_spliced=False)
-        self._relay.send(self._client, self._upstream.origin, head, first, is_complete=False, chunked=is_chunked)
-
-    def _head(self, framing: bytes, *, is_spliced: bool) -> bytes:
-        exchange, request = self._relay.exchange, self._call.head
-        target = exchange.upstream_path + ("?" + exchange.query if exchange.query else "")
-        lines = [
-            b"%b %b HTTP/1.1" % (request.method, target.encode("latin-1")),
-            b"Host: " + self._upstream.host,
-        ]
-        named = tokens(request.headers, b"connection")
-        is_reduced = exchange.source == "proxy"
-        for name, line in request.headers:
-            if name in _DROPPED or name in named or name.startswith(b"x-llmflow-"):
-                continue
-            if is_reduced and name == b"accept-encoding":
-                value = b"identity" if is_spliced else reduce_accept_encoding(value_of(line))
-                lines.append(b"Accept-Encoding: " + value)
-                continue
-            lines.append(line)
-        lines += self._key_lines()
-        return b"\r\n".join(lines) + b"\r\n" + framing + b"\r\n"
-
-    def _key_lines(self) -> Sequence[bytes]:
-        if self._key is None:
-            return ()
-        self._relay.exchange.has_env_key = True
-        return [f"{name}: {value}".encode("latin-1") for name, value in self._upstream.provider.authorize(self._key)]
+    path: str
+    dialect: str  # the row that reads the bytes the client sent and got
+    asked: str | None = None  # path and query to be placed by what the body says
+    operation: Operation | None = None  # to be translated
 
 
-def error_body(message: str, kind: str, code: str | None) -> dict[str, object]:
+def _way(call: ServerCall, upstream: Upstream, path: str, source: Source) -> _Way:
+    """Decide how a call goes. Raises NotFound for what a translated provider has no counterpart of."""
+    provider = upstream.provider
+    if source == "passthrough":
+        native = upstream.native_path(path) or "/"
+        return _Way(native, _dialect(call, upstream, native))
+    if provider.is_native(path) and (provider.operations or provider.path):
+        native = upstream.prefix + path if provider.path is None else path
+        return _Way(native, _dialect(call, upstream, native))
+    if provider.path is not None:
+        asked = path + ("?" + call.query if call.query else "")
+        return _Way(path, provider.name, asked=asked)
+    if not provider.operations:
+        return _Way(upstream.proxy_path(path), provider.name)
+    name = _OPERATIONS.get((call.head.method.decode("latin-1"), path.rstrip("/")))
+    operation = provider.operations.get(name) if name else None
+    if operation is None:
+        raise _unsupported(call, upstream, path)
+    return _Way(path, TRANSLATED_DIALECT, operation=operation)
+
+
+def _dialect(call: ServerCall, upstream: Upstream, path: str) -> str:
+    provider = upstream.provider
+    if provider.dialect is None:
+        return provider.name
+    headers = {name.decode("latin-1"): value_of(line).decode("latin-1") for name, line in call.head.headers}
+    return provider.dialect(upstream.origin + path, headers)
+
+
+def _unsupported(call: ServerCall, upstream: Upstream, path: str) -> NotFound:
+    provider = upstream.provider
+    known = ", ".join(
+        f"{method} {where}" for (method, where), name in _OPERATIONS.items() if name in provider.operations
+    )
+    own = ", ".join(f"{prefix}…" for prefix in provider.native_paths)
+    return NotFound(
+        f"{provider.title} has no counterpart of {call.head.method.decode('latin-1')} {path}. "
+        f"LLMFlow translates {known}; its own API works below /{upstream.name} too ({own})."
+    )
+
+
+def _chosen_place(call: ServerCall, upstream: Upstream) -> Upstream:
+    """Move the upstream where a header of the request says. An environment key does not move along."""
+    choose = upstream.provider.url_from
+    if choose is None:
+        return upstream
+    headers = {name.decode("latin-1"): value_of(line).decode("latin-1") for name, line in call.head.headers}
+    url = choose(headers)
+    return upstream if url is None else replace(upstream_at(upstream, url), options=upstream.options)
+
+
+def _gather(
+    call: ServerCall,
+    relay: Relay,
+    limit: int,
+    send_whole: Callable[[bytes], None],
+    send_streaming: Callable[[bytes], None],
+) -> None:
+    """Hand the whole body to `send_whole`; one longer than `limit` to `send_streaming` as far as it is here."""
+    gather = Gather(relay, limit=limit, send_whole=send_whole, send_streaming=send_streaming)
+    body = call.whole_body
+    if body is None:
+        call.read(gather)
+        return
+    if relay.exchange.request is not None:
+        relay.exchange.request.add(body)
+    send_whole(body)
+
+
+class BoundedMemory(MutableMapping[str, Any]):
+    """What an adapter remembers between calls; the oldest entry makes room for a new one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: OrderedDict[str, Any] = OrderedDict()
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._entries[key]
+        self._entries.move_to_end(key)
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
+
+    def __delitem__(self, key: str) -> None:
+        del self._entries[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def _request_error(error: RequestError) -> dict[str, object]:
+    code = "unsupported_endpoint" if isinstance(error, NotFound) else None
+    param = error.param if isinstance(error, BadRequest) else None
+    return error_body(error.message, "invalid_request_error", code, param)
+
+
+def error_body(message: str, kind: str, code: str | None, param: str | None = None) -> dict[str, object]:
     """Return an error in OpenAI's shape."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def refuse_loop(call: ServerCall, upstream: Upstream) -> None:
@@ -263,7 +375,11 @@ def refuse_loop(call: ServerCall, upstream: Upstream) -> None:
 
 
 def _refuse(call: ServerCall, exchange: Exchange, error: LLMFlowError) -> None:
-    """Answer a call that got no answer from upstream: 502 or 504, naming the provider."""
+    """Answer a call that got no answer from upstream: 502 or 504, naming the provider, or what was wrong with it."""
+    if isinstance(error, RequestError):
+        ids = [("x-llmflow-trace-id", exchange.trace_id), ("x-llmflow-span-id", exchange.id)]
+        call.respond_json(error.status, _request_error(error), ids)
+        return
     message = f"LLMFlow could not get an answer from {exchange.provider} ({exchange.upstream_url}): {error.message}"
     headers = [("x-llmflow-trace-id", exchange.trace_id), ("x-llmflow-span-id", exchange.id)]
     if isinstance(error, UpstreamError) and not error.is_retry_safe:
@@ -288,6 +404,7 @@ def _record_mode(call: ServerCall, default: str) -> str:
 def _wants_usage(head: RequestHead, upstream: Upstream, exchange: Exchange) -> bool:
     return (
         upstream.inject_usage
+        and exchange.source == "proxy"
         and head.method == b"POST"
         and exchange.upstream_path.endswith(_SPLICED_PATHS)
         and get(head.headers, b"content-encoding") is None

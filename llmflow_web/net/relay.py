@@ -15,8 +15,8 @@ from enum import Enum
 from time import perf_counter_ns
 from typing import Protocol
 
-from llmflow_web.errors import LLMFlowError, UpstreamTimeout
-from llmflow_web.model import Ending, Exchange
+from llmflow_web.errors import LLMFlowError, RequestError, UpstreamTimeout
+from llmflow_web.model import Capture, Ending, Exchange
 from llmflow_web.net.http import Client, ClientCall, ServerCall
 from llmflow_web.wire.chunked import ChunkedDecoder, encode_chunk
 from llmflow_web.wire.head import FRAMING_CHUNKED, FRAMING_LENGTH, FRAMING_NONE, ResponseHead
@@ -167,15 +167,10 @@ class Relay:
 
     def data(self, data: bytes) -> None:
         """Pass body bytes on, keep a copy and the time they came (ResponseSink)."""
-        exchange = self.exchange
-        now = perf_counter_ns()
-        capture = exchange.response
+        capture = self.exchange.response
         if capture is not None:
-            if capture.stored < capture.limit:
-                exchange.arrivals.append((capture.size, now))
+            self._note_arrival(capture)
             capture.add(data)
-        if not exchange.first_byte_ns:
-            exchange.first_byte_ns = now
         if self._filter is not None:
             data = self._filtered(self._filter.feed(self._payload(data)))
             if not data:
@@ -215,6 +210,24 @@ class Relay:
             self.exchange.response_status = 0
             self._close(ending)
             self._refuse(self._call, self.exchange, error)
+
+    def reject(self, error: RequestError) -> None:
+        """Answer the client ourselves, before anything was sent upstream."""
+        self.exchange.error = error.message
+        self.exchange.response_status = error.status
+        self._close("finished")
+        self._refuse(self._call, self.exchange, error)
+
+    def add_header(self, name: str, value: str) -> None:
+        """Add a header line of ours to the answer. Before it begins."""
+        self._extra += f"{name}: {value}\r\n".encode("latin-1", "replace")
+
+    def _note_arrival(self, capture: Capture) -> None:
+        now = perf_counter_ns()
+        if capture.stored < capture.limit:
+            self.exchange.arrivals.append((capture.size, now))
+        if not self.exchange.first_byte_ns:
+            self.exchange.first_byte_ns = now
 
     def _on_client_gone(self) -> None:
         if self.state is State.DONE:

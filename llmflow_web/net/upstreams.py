@@ -6,7 +6,7 @@ Built once at start from the PROVIDERS table and the configuration; a lookup per
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from llmflow_web.errors import ConfigError
@@ -33,12 +33,18 @@ class Upstream:
     is_free: bool = False  # cost 0: loopback, or the user said so
     is_loop: bool = False  # points at our own port: every call is refused
     credentials: frozenset[bytes] = frozenset()  # request headers that carry the client's own key
+    options: Mapping[str, str] = field(default_factory=dict)  # becomes Target.options
 
     def proxy_path(self, path: str) -> str:
         """Return the upstream path for `path`, the client's path without our provider prefix."""
         if path == "/v1" or path.startswith("/v1/"):
             return self.prefix + self.version + path[3:] or "/"
         return self.prefix + path
+
+    @property
+    def url(self) -> str:
+        """The whole base URL, for rows that build their paths themselves."""
+        return self.origin + self.prefix + self.version
 
     def native_path(self, path: str) -> str:
         """Return the upstream path for a passthrough `path`."""

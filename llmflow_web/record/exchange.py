@@ -130,13 +130,15 @@ class RowMaker:
 
     def _row(self, exchange: Exchange) -> Row:
         headers = dict(exchange.request_headers)
-        provider = self._providers.get(exchange.provider) or self._providers["openai"]
+        name = exchange.dialect or exchange.provider  # a translated call reads as the client saw it
+        provider = self._providers.get(name) or self._providers["openai"]
         reading = self._read(exchange, headers, provider)
         labels = labels_from(headers, exchange.trace_id)
         span = _span(exchange, reading, labels)
         span.tool = tool_of(headers, exchange.source, exchange.provider)
         self._set_usage(span, exchange, reading)
         span.dropped += labels.dropped
+        span.dropped += [f"{name}: {exchange.provider} has no place for it" for name in exchange.dropped]
         is_whole = exchange.record == "on"
         if is_whole:
             span.preview_in = asked_preview(reading.request)
@@ -239,7 +241,7 @@ class RowMaker:
     # ── tokens and money ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _set_usage(self, span: Span, exchange: Exchange, reading: _Reading) -> None:
-        usage = reading.usage
+        usage = reading.usage if exchange.usage is None else exchange.usage
         if usage is None and reading.native.span_type != "custom":
             usage = _estimated(span, exchange, reading)
         if usage is None:

@@ -31,4 +31,4 @@ class PassthroughRoutes:
             refuse_loop(call, upstream)
             return
         call.route = f"{upstream.name}-passthrough"
-        self._dispatcher.send(call, upstream, upstream.native_path(slash + rest) or "/", "passthrough", cors)
+        self._dispatcher.send(call, upstream, slash + rest, "passthrough", cors)

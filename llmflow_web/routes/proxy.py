@@ -72,7 +72,7 @@ class ProxyRoutes:
             refuse_loop(call, upstream)
             return
         call.route = upstream.name
-        self._dispatcher.send(call, upstream, upstream.proxy_path(path), "proxy", cors)
+        self._dispatcher.send(call, upstream, path, "proxy", cors)
 
     def _choose(self, call: ServerCall) -> tuple[Upstream, str] | None:
         """Return the upstream a request means and its path without our prefix; None when it has been refused."""
