@@ -305,7 +305,7 @@ def embed_request(request: JSON, target: Target) -> Outgoing:
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise impossible("input", "Cohere embeds a text or a list of texts")
     body: JSON = {
-        "model": request.get("model"),
+        **({"model": request["model"]} if request.get("model") is not None else {}),
         "input_type": request.get("input_type") or DEFAULT_INPUT_TYPE,
         "texts": texts,
         "embedding_types": ["float"],  # base64 is made of these where the client wants it

@@ -142,7 +142,7 @@ class OllamaStream:
 
     @property
     def is_complete(self) -> bool:
-        """Say whether the line with `"done": true` has come."""
+        """Say whether the last line has come: `"done": true`, or `success` where a model was fetched."""
         return self._lines.is_done
 
     def feed(self, event: Event) -> list[JSON]:
@@ -182,7 +182,7 @@ class _Lines:
 
     def take(self, line: JSON) -> bool:
         """Take one line; say whether it brought content."""
-        self.is_done = self.is_done or line.get("done") is True
+        self.is_done = self.is_done or line.get("done") is True or line.get("status") == "success"
         has_content = False
         for name, value in line.items():
             if name == "message" and isinstance(value, dict):

@@ -8,6 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from llmflow_web.model import Completion
+from llmflow_web.record.price_table import table_from
+from llmflow_web.record.pricing import PriceBook
 from llmflow_web.registry import PROVIDERS
 from llmflow_web.wire.ndjson import NDJSONDecoder
 from llmflow_web.wire.sse import SSEDecoder
@@ -71,6 +73,12 @@ def figures(usage: object) -> dict:
         for name in usage.__dataclass_fields__
         if name != "raw" and getattr(usage, name) not in (None, 0, False)
     }
+
+
+def price_book() -> PriceBook:
+    """Return a book of the pinned prices."""
+    table = table_from(json.loads((FIXTURES / "prices.json").read_text()), date="2026-10-21", source="test")
+    return PriceBook(load=lambda: table, clock=lambda: 0.0)
 
 
 def json_values(*names: str) -> st.SearchStrategy:
