@@ -97,14 +97,14 @@ def tier_of(body: JSON) -> JSON:
 
 def annotations_of(block: JSON, start: int) -> list[JSON]:
     """Return the web pages a text block cites; `start`: where its text begins in the whole answer."""
-    end = start + len(block.get("text") or "")
+    end = start + len(text_or_none(block.get("text")) or "")
     return [
         {
             "type": "url_citation",
             "url_citation": {
                 "start_index": start,
                 "end_index": end,
-                "title": citation.get("title") or "",
+                "title": text_or_none(citation.get("title")) or "",
                 "url": citation["url"],
             },
         }
@@ -151,10 +151,10 @@ def _extra(blocks: list[JSON]) -> JSON:
     for block in blocks:
         if block.get("type") == "text":
             annotations += annotations_of(block, start)
-            start += len(block.get("text") or "")
+            start += len(text_or_none(block.get("text")) or "")
     if annotations:
         extra["annotations"] = annotations
-    others = [block for block in blocks if block.get("type") not in _PLAIN_BLOCKS]
+    others = [block for block in blocks if str(block.get("type")) not in _PLAIN_BLOCKS]
     if others:
         extra["provider_specific_fields"] = {"content": others}
     return extra

@@ -261,8 +261,9 @@ class _Draft:
         if thinking.get("type") == "adaptive" and wanted is None:
             budget = BUDGETS.get(str(self._body.get("reasoning_effort")), BUDGETS["high"])
         limit = DEFAULT_MAX_TOKENS if wanted is None else wanted
-        # A limit that leaves no room for the answer is meant for the answer alone.
-        self.out["max_tokens"] = limit + budget if wanted is None or budget >= limit else limit
+        if wanted is None or (budget and budget >= limit):
+            limit = max(limit, 1) + budget  # a limit that leaves no room for the answer is meant for the answer alone
+        self.out["max_tokens"] = limit
 
     def _is_thinking(self) -> bool:
         return member(self.out, "thinking").get("type") in ("enabled", "adaptive", "between_tools")

@@ -27,7 +27,7 @@ from .anthropic_answer import (
 from .anthropic_errors import envelope_of, sentence_of
 from .anthropic_request import JSON_TOOL, has_json_tool
 from .completion import text_or_none
-from .shapes import Chunks, error_envelope
+from .shapes import Chunks, error_envelope, objects
 from .usage import member
 
 # delta → (the member of the delta, the member of the block, the kind of block it belongs to)
@@ -73,7 +73,7 @@ class Block:
             else:
                 made[name] = str(made.get(name) or "") + text
         if self._citations:
-            made["citations"] = [*(made.get("citations") or ()), *self._citations]
+            made["citations"] = [*objects(made.get("citations")), *self._citations]
         return made
 
 
@@ -123,9 +123,7 @@ class MessageAssembly:
     def _start(self, data: JSON) -> bool:
         self._message = dict(member(data, "message"))
         self._usage = dict(member(self._message, "usage"))
-        for index, block in enumerate(self._message.get("content") or ()):
-            if isinstance(block, dict):
-                self.blocks[index] = Block(block)
+        self.blocks = {index: Block(block) for index, block in enumerate(objects(self._message.get("content")))}
         return bool(self.blocks)
 
     def _open(self, data: JSON) -> bool:
@@ -323,7 +321,7 @@ class ChatTranslator(MessageStream):
         if block.kind in ("thinking", "redacted_thinking"):
             return self._chunks.delta({"thinking_blocks": [body]})
         if block.kind == "text":
-            cited = annotations_of(body, self._length - len(body.get("text") or ""))
+            cited = annotations_of(body, self._length - len(str(body.get("text") or "")))
             return self._chunks.delta({"annotations": cited}) if cited else []
         return []
 
