@@ -19,12 +19,30 @@ def upstreams_from(config: Config, providers: Iterable[Provider], env: Mapping[s
     Raises ConfigError when a setting names an adapter that does not exist.
     """
     rows = {row.name: row for row in providers}
-    found = {name: upstream_from_provider(row, key=_first_key(row, env)) for name, row in rows.items()}
+    found = {name: _at_home(row, env) for name, row in rows.items()}
     for setting in config.upstreams.values():
         found[setting.name] = _placed(setting, rows, found.get(setting.name), env)
     if not config.inject_usage:
         found = {name: replace(upstream, inject_usage=False) for name, upstream in found.items()}
     return found
+
+
+def _at_home(row: Provider, env: Mapping[str, str]) -> Upstream:
+    """Return a row's upstream where its own environment variables put it, with the key they name."""
+    key = _first_key(row, env)
+    upstream = upstream_from_provider(row, key=key)
+    if row.place is None:
+        return upstream
+    place = row.place(env)
+    if place.url is not None:
+        try:
+            moved_key = key if place.url.startswith("https:") else None
+            upstream = upstream_at(upstream, place.url, key=moved_key, inject_usage=place.inject_usage)
+        except ConfigError as error:
+            raise ConfigError(f"{place.origin}: {error.message}") from error
+    elif place.inject_usage is not None:
+        upstream = replace(upstream, inject_usage=place.inject_usage)
+    return replace(upstream, options=place.options)
 
 
 def _placed(

@@ -47,6 +47,7 @@ from llmflow_web.record.redact import redact_bytes, redact_text, redacted_header
 from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.forms import form_fields
 from llmflow_web.wire.headers import value_of
+from llmflow_web.wire.ndjson import JSONArrayDecoder, NDJSONDecoder
 from llmflow_web.wire.sse import SSEDecoder
 
 _ENDINGS = {
@@ -60,6 +61,18 @@ _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _INJECTED = "stream_options.include_usage was asked for by LLMFlow"
+
+
+class EventDecoder(Protocol):
+    """Cuts a stream's bytes into events; `ends` holds the offset after each event of the last call."""
+
+    ends: list[int]
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes, return the events they complete."""
+
+    def finish(self) -> list[Event]:
+        """Return what was left without its end."""
 
 
 class Prices(Protocol):
@@ -79,7 +92,7 @@ class _Reading:
     request: JSON
     response: Seen
     request_seen: Seen
-    is_sse: bool = False
+    is_streamed: bool = False  # the answer came as events
     completion: Completion | None = None
     usage: Usage | None = None
     answer: JSON | None = None  # the parsed body of an answer that was no stream
@@ -144,7 +157,7 @@ class RowMaker:
             span.preview_in = asked_preview(reading.request)
             shown = answer_preview(reading.completion) or preview(span.error or "")
             # Only a stream was read before it was masked; a whole answer was masked first.
-            span.preview_out = redact_text(shown, self._secrets) if shown and reading.is_sse else shown
+            span.preview_out = redact_text(shown, self._secrets) if shown and reading.is_streamed else shown
         return Row(span, self._bodies(exchange, reading, labels, is_whole=is_whole))
 
     def _read(self, exchange: Exchange, headers: Mapping[bytes, bytes], provider: Provider) -> _Reading:
@@ -178,18 +191,23 @@ class RowMaker:
             return
         # Offsets of events are those of the bytes as they came, so the stream is read before its secrets are masked.
         wire = seen.data
-        reading.is_sse = content_type.startswith(b"text/event-stream") or (
-            reading.native.is_stream and wire.startswith((b"data:", b"event:"))
-        )
-        if reading.is_sse:
-            self._read_stream(exchange, reading, provider, content_encoding)
+        decoder = _decoder_for(provider, reading.native, content_type, wire)
+        reading.is_streamed = decoder is not None
+        if decoder is not None:
+            self._read_stream(exchange, reading, provider, content_encoding, decoder)
         seen.data = self._redacted(wire, content_type)
-        if not reading.is_sse:
+        if not reading.is_streamed:
             self._read_whole(exchange, reading, provider, content_type)
 
-    def _read_stream(self, exchange: Exchange, reading: _Reading, provider: Provider, content_encoding: str) -> None:
+    def _read_stream(
+        self,
+        exchange: Exchange,
+        reading: _Reading,
+        provider: Provider,
+        content_encoding: str,
+        decoder: EventDecoder,
+    ) -> None:
         machine = provider.stream(reading.native.operation, reading.request)
-        decoder = SSEDecoder()
         events: list[Event] = decoder.feed(reading.response.data)
         ends = decoder.ends
         events += decoder.finish()
@@ -250,7 +268,7 @@ class RowMaker:
         _set_tokens(span, usage)
         models = [model for model in (span.model, span.request_model) if model]
         provider = self._providers.get(exchange.provider)
-        cost = self._prices.price(provider, models, usage, free=exchange.price_free)
+        cost = self._prices.price(provider, models, usage, free=_is_free_here(exchange, provider, span.model))
         _set_cost(span, cost, usage)
 
     # ── what is stored ───────────────────────────────────────────────────────────────────────────────────────────
@@ -264,7 +282,7 @@ class RowMaker:
         for part, seen in ((PART_REQUEST, reading.request_seen), (PART_RESPONSE, reading.response)):
             if seen.size:
                 bodies.append(Body(part, seen.data, seen.size, seen.is_cut, seen.is_raw))
-        if reading.is_sse and reading.completion is not None and reading.completion.body is not None:
+        if reading.is_streamed and reading.completion is not None and reading.completion.body is not None:
             answer = _json_body(PART_ANSWER, reading.completion.body, self._secrets)
             if answer.size <= self._max_body_bytes:
                 bodies.append(answer)
@@ -312,6 +330,30 @@ class RowMaker:
 # ── the pieces of a row ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _decoder_for(provider: Provider, native: Native, content_type: bytes, data: bytes) -> EventDecoder | None:
+    """Return what cuts a streamed answer into events; None when the answer is no stream."""
+    if content_type.startswith(b"text/event-stream"):
+        return SSEDecoder()
+    if content_type.startswith(b"application/x-ndjson"):
+        return NDJSONDecoder()
+    if native.is_stream and data.startswith((b"data:", b"event:")):
+        return SSEDecoder()
+    if native.is_stream and provider.framing == "ndjson" and data.startswith(b"{"):
+        return NDJSONDecoder()
+    if native.is_stream and data.lstrip()[:1] == b"[":
+        return JSONArrayDecoder()
+    return None
+
+
+def _is_free_here(exchange: Exchange, provider: Provider | None, model: str | None) -> bool:
+    if provider is not None and provider.is_free is not None:
+        headers = {name.decode("latin-1"): value_of(line).decode("latin-1") for name, line in exchange.response_headers}
+        said = provider.is_free(model, headers)
+        if said is not None:
+            return said
+    return exchange.price_free
+
+
 def _value(lines: Mapping[bytes, bytes], name: bytes) -> bytes:
     line = lines.get(name)
     return b"" if line is None else value_of(line)
@@ -344,7 +386,7 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
         error=error,
         ending=exchange.ending,
         finish_reason=completion.finish_reason if completion else None,
-        is_stream=reading.is_sse or native.is_stream,
+        is_stream=reading.is_streamed or native.is_stream,
         chunk_count=reading.chunk_count,
         request_method=exchange.method,
         request_path=exchange.path,

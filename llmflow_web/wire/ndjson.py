@@ -1,6 +1,8 @@
-"""Newline-delimited JSON: one event a line, however the bytes are cut (Ollama's streams)."""
+"""JSON streams: one object a line (Ollama), or one array of objects (Gemini without `alt=sse`)."""
 
 from __future__ import annotations
+
+import re
 
 from llmflow_web.provider import Event
 
@@ -56,3 +58,42 @@ class NDJSONDecoder:
                 self.ends.append(self._offset)
         self._held.clear()
         self._held_size = 0
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
+
+
+class JSONArrayDecoder:
+    """Turns a stream that is one JSON array (Gemini without `alt=sse`) into an event for each object in it.
+
+    For the record, which has the bytes together: everything is read at `finish`, an unfinished object is left out.
+    """
+
+    def __init__(self) -> None:
+        self.ends: list[int] = []
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes; events come at the end."""
+        self.ends = []
+        self._pieces.append(data)
+        return []
+
+    def finish(self) -> list[Event]:
+        """Return the objects of the array."""
+        self.ends = []
+        data = b"".join(self._pieces)
+        events: list[Event] = []
+        depth = start = 0
+        for token in _TOKEN.finditer(data):
+            mark = token[0]
+            if mark in (b"{", b"["):
+                depth += 1
+                if depth == 2:
+                    start = token.start()
+            elif mark in (b"}", b"]"):
+                if depth == 2:
+                    events.append(Event("message", data[start : token.end()].decode("utf-8", "replace")))
+                    self.ends.append(token.end())
+                depth -= 1
+        return events
