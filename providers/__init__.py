@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from llmflow_web.provider import Provider
 
+from .anthropic import ANTHROPIC
+from .azure import AZURE
+from .cohere import COHERE
 from .compatible import (
     CEREBRAS,
     DEEPINFRA,
@@ -17,7 +20,6 @@ from .compatible import (
     MISTRAL,
     MOONSHOT,
     NVIDIA,
-    OLLAMA,
     OPENROUTER,
     PERPLEXITY,
     SAMBANOVA,
@@ -26,11 +28,18 @@ from .compatible import (
     XAI,
     ZAI,
 )
+from .gemini import GEMINI
+from .helicone import HELICONE
+from .ollama import OLLAMA
 from .openai import OPENAI
 
 PROVIDERS: tuple[Provider, ...] = (
     OPENAI,
     OLLAMA,
+    ANTHROPIC,
+    GEMINI,
+    COHERE,
+    AZURE,
     GROQ,
     MISTRAL,
     TOGETHER,
@@ -50,4 +59,5 @@ PROVIDERS: tuple[Provider, ...] = (
     LMSTUDIO,
     VLLM,
     LLAMACPP,
+    HELICONE,
 )

@@ -135,7 +135,6 @@ MINIMAX = _vendor("minimax", "MiniMax", "https://api.minimax.io")
 DEEPINFRA = _vendor("deepinfra", "DeepInfra", "https://api.deepinfra.com", version="/v1/openai")
 SAMBANOVA = _vendor("sambanova", "SambaNova", "https://api.sambanova.ai")
 
-OLLAMA = _local("ollama", "Ollama", 11434)
 LMSTUDIO = _local("lmstudio", "LM Studio", 1234, ("LM_STUDIO_API_KEY",))
 VLLM = _local("vllm", "vLLM", 8000, ("VLLM_API_KEY",))
 LLAMACPP = _local("llamacpp", "llama.cpp", 8080)

@@ -88,7 +88,7 @@ class ProxyRoutes:
             if upstream is None:
                 self._refuse_name(call, name, "the X-LLMFlow-Provider header")
                 return None
-        if upstream is not None:
+        if upstream is not None and upstream.provider.has_proxy_route:
             return upstream, path
         if head == "v1":
             return self._upstreams[DEFAULT_PROVIDER], path
@@ -96,7 +96,7 @@ class ProxyRoutes:
         return None
 
     def _refuse_name(self, call: ServerCall, name: str, where: str) -> None:
-        known = ", ".join(self._upstreams)
+        known = ", ".join(name for name, row in self._upstreams.items() if row.provider.has_proxy_route)
         message = (
             f"LLMFlow knows no provider {name!r} ({where}). Use a base URL ending in /v1 for OpenAI, or one of "
             f"/NAME/v1 with NAME in: {known}. Name your own with --upstream {name or 'NAME'}=URL."
