@@ -44,7 +44,7 @@ from llmflow_web.record.observed import (
     response_seen,
 )
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
-from llmflow_web.record.redact import redact_bytes, redact_text, redacted_headers_json
+from llmflow_web.record.redact import redact_bytes, redact_span, redacted_headers_json
 from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.headers import value_of
 from llmflow_web.wire.sse import SSEDecoder
@@ -117,9 +117,11 @@ class RowMaker:
             if item.record == "off":
                 return []
             try:
-                return [self._row(item)]
+                row = self._row(item)
             except Exception as error:  # noqa: BLE001  (strangers' bytes: a call is never lost to its contents)
-                return [_bare_row(item, error)]
+                row = _bare_row(item, error)
+            redact_span(row.span, self._secrets)
+            return [row]
         if isinstance(item, Row):
             return [self._foreign_row(item)]
         if isinstance(item, (list, tuple)):
@@ -140,9 +142,7 @@ class RowMaker:
         is_whole = exchange.record == "on"
         if is_whole:
             span.preview_in = asked_preview(reading.request)
-            shown = answer_preview(reading.completion) or preview(span.error or "")
-            # Only a stream was read before it was masked; a whole answer was masked first.
-            span.preview_out = redact_text(shown, self._secrets) if shown and reading.is_sse else shown
+            span.preview_out = answer_preview(reading.completion) or preview(span.error or "")
         return Row(span, self._bodies(exchange, reading, labels, is_whole=is_whole))
 
     def _read(self, exchange: Exchange, headers: Mapping[bytes, bytes], provider: Provider) -> _Reading:
@@ -282,10 +282,7 @@ class RowMaker:
     def _foreign_row(self, row: Row) -> Row:
         """Mask secrets in an SDK span and price it where it brings tokens but no cost."""
         span = row.span
-        for name in ("error", "span_name", "preview_in", "preview_out"):
-            value = getattr(span, name)
-            if value:
-                setattr(span, name, redact_text(value, self._secrets))
+        redact_span(span, self._secrets)
         if span.tool is None:
             span.tool = tool_of_service(span.service_name)
         has_tokens = span.prompt_tokens is not None or span.completion_tokens is not None
@@ -377,10 +374,10 @@ def _span_name(exchange: Exchange, native: Native, model: str | None) -> str:
 
 def _outcome(exchange: Exchange, reading: _Reading) -> tuple[int | None, str | None]:
     """Return (status, error): how the call went, whoever broke it."""
-    error = redact_text(reading.error) if reading.error else None
+    error = reading.error or None
     if exchange.ending != "finished":
         status, sentence = _ENDINGS[exchange.ending]
-        return status, error or (redact_text(exchange.error) if exchange.error else sentence)
+        return status, error or exchange.error or sentence
     status = exchange.response_status
     if error is not None and status < 400:
         status = STATUS_UPSTREAM_CLOSED  # the provider failed after it had said 200
