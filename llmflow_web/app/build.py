@@ -91,6 +91,8 @@ class House:
         self._proxy_routes = self._make_proxy_routes()
         self._loss_timer: asyncio.TimerHandle | None = None
         self._known_losses = (0, 0)
+        self._known_renewals = 0
+        self._is_in_trouble = False
         self._span_count = 0
         self._is_counting = False
 
@@ -192,6 +194,7 @@ class House:
         await self.client.close()
         self._loop = None
         self.database.close()
+        self._tell_losses(self.database.pending_rows)  # what could not be written in time
 
     # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -253,15 +256,27 @@ class House:
             self._screens.skip_to(self._change)
 
     def _watch_losses(self) -> None:
-        """Say on the console, at most every LOSS_CHECK_S, what could not be stored and why."""
+        """Say on the console, at most every LOSS_CHECK_S, what goes wrong with the store."""
+        self._tell_losses()
+        trouble = self.database.error
+        if trouble and not self._is_in_trouble:
+            self.console.error(f"{trouble} Calls go on; what is recorded of them waits in memory.")
+        elif self._is_in_trouble and not trouble:
+            self.console.note("The database takes what is recorded again.")
+        self._is_in_trouble = trouble is not None
+        if self.database.renewals != self._known_renewals:
+            self._known_renewals = self.database.renewals
+            self.console.warning(f"{self.config.database} was removed or replaced; recording goes on there anew")
+        if self._loop is not None:
+            self._loss_timer = self._loop.call_later(LOSS_CHECK_S, self._watch_losses)
+
+    def _tell_losses(self, unwritten: int = 0) -> None:
         counts = self.recorder.counts()
-        losses = (counts["lost_rows"], counts["lost_bodies"])
+        losses = (counts["lost_rows"] + unwritten, counts["lost_bodies"])
         if losses != self._known_losses:
             reason = f": {self.database.error}" if self.database.error else ""
             self.console.error(f"{losses[0]} calls and {losses[1]} bodies were not stored so far{reason}")
             self._known_losses = losses
-        if self._loop is not None:
-            self._loss_timer = self._loop.call_later(LOSS_CHECK_S, self._watch_losses)
 
     def _answer_proxy(self, call: ServerCall) -> None:
         self._proxy_routes.handle(call)

@@ -43,7 +43,7 @@ from llmflow_web.record.observed import (
     response_seen,
 )
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
-from llmflow_web.record.redact import redact_bytes, redact_text, redacted_headers_json
+from llmflow_web.record.redact import redact_bytes, redact_span, redacted_headers_json
 from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.forms import form_fields
 from llmflow_web.wire.headers import value_of
@@ -59,6 +59,7 @@ _TEXT_OPERATIONS = frozenset({"chat", "text_completion"})
 _FREE_OPERATIONS = frozenset({"moderation"})
 _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
+_LINE_TYPES = (b"application/x-ndjson", b"application/stream+json")  # the latter is Cohere v1's
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _INJECTED = "stream_options.include_usage was asked for by LLMFlow"
 
@@ -130,9 +131,11 @@ class RowMaker:
             if item.record == "off":
                 return []
             try:
-                return [self._row(item)]
+                row = self._row(item)
             except Exception as error:  # noqa: BLE001  (strangers' bytes: a call is never lost to its contents)
-                return [_bare_row(item, error)]
+                row = _bare_row(item, error)
+            redact_span(row.span, self._secrets)
+            return [row]
         if isinstance(item, Row):
             return [self._foreign_row(item)]
         if isinstance(item, (list, tuple)):
@@ -155,9 +158,7 @@ class RowMaker:
         is_whole = exchange.record == "on"
         if is_whole:
             span.preview_in = asked_preview(reading.request)
-            shown = answer_preview(reading.completion) or preview(span.error or "")
-            # Only a stream was read before it was masked; a whole answer was masked first.
-            span.preview_out = redact_text(shown, self._secrets) if shown and reading.is_streamed else shown
+            span.preview_out = answer_preview(reading.completion) or preview(span.error or "")
         return Row(span, self._bodies(exchange, reading, labels, is_whole=is_whole))
 
     def _read(self, exchange: Exchange, headers: Mapping[bytes, bytes], provider: Provider) -> _Reading:
@@ -268,8 +269,14 @@ class RowMaker:
         _set_tokens(span, usage)
         models = [model for model in (span.model, span.request_model) if model]
         provider = self._providers.get(exchange.provider)
-        cost = self._prices.price(provider, models, usage, free=_is_free_here(exchange, provider, span.model))
-        _set_cost(span, cost, usage)
+        free = _is_free_here(exchange, provider, span.model)
+        _set_cost(span, self._prices.price(self._billed_by(exchange, provider), models, usage, free=free), usage)
+
+    def _billed_by(self, exchange: Exchange, provider: Provider | None) -> Provider | None:
+        """Return the row whose prices hold: behind a gateway, that of the provider it leads to."""
+        if provider is not None and provider.dialect is not None:
+            return self._providers.get(exchange.dialect) or provider
+        return provider
 
     # ── what is stored ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -302,10 +309,7 @@ class RowMaker:
     def _foreign_row(self, row: Row) -> Row:
         """Mask secrets in an SDK span and price it where it brings tokens but no cost."""
         span = row.span
-        for name in ("error", "span_name", "preview_in", "preview_out"):
-            value = getattr(span, name)
-            if value:
-                setattr(span, name, redact_text(value, self._secrets))
+        redact_span(span, self._secrets)
         if span.tool is None:
             span.tool = tool_of_service(span.service_name)
         has_tokens = span.prompt_tokens is not None or span.completion_tokens is not None
@@ -334,7 +338,7 @@ def _decoder_for(provider: Provider, native: Native, content_type: bytes, data: 
     """Return what cuts a streamed answer into events; None when the answer is no stream."""
     if content_type.startswith(b"text/event-stream"):
         return SSEDecoder()
-    if content_type.startswith(b"application/x-ndjson"):
+    if content_type.startswith(_LINE_TYPES):
         return NDJSONDecoder()
     if native.is_stream and data.startswith((b"data:", b"event:")):
         return SSEDecoder()
@@ -421,10 +425,10 @@ def _span_name(exchange: Exchange, native: Native, model: str | None) -> str:
 
 def _outcome(exchange: Exchange, reading: _Reading) -> tuple[int | None, str | None]:
     """Return (status, error): how the call went, whoever broke it."""
-    error = redact_text(reading.error) if reading.error else None
+    error = reading.error or None
     if exchange.ending != "finished":
         status, sentence = _ENDINGS[exchange.ending]
-        return status, error or (redact_text(exchange.error) if exchange.error else sentence)
+        return status, error or exchange.error or sentence
     status = exchange.response_status
     if error is not None and status < 400:
         status = STATUS_UPSTREAM_CLOSED  # the provider failed after it had said 200

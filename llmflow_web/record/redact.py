@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from llmflow_web.model import Header
+from llmflow_web.model import Header, Span
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -52,7 +52,10 @@ _QUERY_VALUE = re.compile(rb"(^|[?&;])(" + _QUERY_WORDS + rb")=([^&;#\s\"'<>\\]+
 _URL_VALUE = re.compile(rb"([?&])(" + _QUERY_WORDS + rb")=([^&#\s\"'<>\\]{6,})", re.IGNORECASE)
 _USERINFO = re.compile(rb"(://[^/\s\"'@:\\]*:)([^/\s\"'@\\]+)(?=@)")
 _BEARER = re.compile(rb"(bearer\s+)([A-Za-z0-9._~+/=-]{16,})", re.IGNORECASE)
-_MEMBER = re.compile(rb"(\\*\"(?:" + _SECRET_WORDS + rb")\\*\"\s*:\s*\\*\")([^\"\\]{6,})", re.IGNORECASE)
+# Dotted names are attributes that repeat a header, such as http.request.header.x-api-key, whose value is a list.
+_MEMBER = re.compile(
+    rb"(\\*\"(?:[\w-]+\.)*(?:" + _SECRET_WORDS + rb")\\*\"\s*:\s*(?:\[\s*)?\\*\")([^\"\\]{6,})", re.IGNORECASE
+)
 
 
 def masked(secret: str) -> str:
@@ -176,6 +179,23 @@ def redact_text(text: str, secrets: Sequence[bytes] = ()) -> str:
     data = text.encode("utf-8", "replace")
     clean = redact_bytes(data, secrets)
     return text if clean is data else clean.decode("utf-8", "replace")
+
+
+_LABELS = (
+    "span_name", "service_name", "model", "request_model", "error", "request_path", "session_id", "conversation_id",
+    "user_id", "agent_name", "prompt_name", "prompt_version", "preview_in", "preview_out",
+)  # fmt: skip
+
+
+def redact_span(span: Span, secrets: Sequence[bytes] = ()) -> None:
+    """Mask keys in the texts of a row: a path, a user's name, a tag. Its ids stay, they are how it is found."""
+    held = {name: value for name in _LABELS if (value := getattr(span, name))}
+    joined = "\n".join([*held.values(), *span.tags]).encode("utf-8", "replace")
+    if redact_bytes(joined, secrets) is joined:  # nearly always
+        return
+    for name, value in held.items():
+        setattr(span, name, redact_text(value, secrets))
+    span.tags = [redact_text(tag, secrets) for tag in span.tags]
 
 
 def redact_query(query: str) -> str:

@@ -88,7 +88,10 @@ class Database:
             limits=limits or Limits(),
             clock=clock,
             on_damage=lambda: files.mark_damaged(path),
+            follow=self._open_if_gone,
         )
+        self._known: list[tuple[int, int] | None] = []  # which files we have open
+        self.renewals = 0  # how often the file has gone under us
 
     def __repr__(self) -> str:
         return f"<Database {self.path} pending={self.pending_rows} error={self.error!r}>"
@@ -104,6 +107,7 @@ class Database:
         try:
             files.refuse_foreign(self.path)
             self._writer.attach(self._open_or_set_aside())
+            self._known = self._identities()
         except BaseException:
             self._lock.release()
             raise
@@ -117,6 +121,29 @@ class Database:
         except sqlite3.DatabaseError:
             self.kept_aside = files.set_aside(self.path, now)
             return files.open_writer(self.path, int(now * 1000))
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        return [files.identity(part) for part in files.with_companions(self.path)]
+
+    def _open_if_gone(self) -> sqlite3.Connection | None:
+        """Open the file anew when somebody has removed or replaced it; else what is written would be lost unseen.
+
+        On the writer thread. Raises StoreRefused when what is there now is not ours.
+        """
+        if files.identity(self.path) == self._known[0]:
+            return None
+        files.prepare_folder(self.path.parent)
+        self._lock.renew()
+        files.refuse_foreign(self.path)
+        for part, known in zip(files.with_companions(self.path)[1:], self._known[1:], strict=True):
+            if known is not None and files.identity(part) == known:  # the log of a file that is no more
+                part.unlink(missing_ok=True)
+        connection = self._open_or_set_aside()
+        self._known = self._identities()
+        self._screen.renew()
+        self._long.renew()
+        self.renewals += 1
+        return connection
 
     def note_ports(self, *ports: int) -> None:
         """Write our ports into the lock file, for whoever finds it held."""
@@ -223,7 +250,7 @@ class Database:
     @property
     def error(self) -> str | None:
         """Why nothing can be written just now, or None."""
-        return self._writer.error
+        return self._writer.trouble
 
     @property
     def is_erased(self) -> bool:

@@ -30,6 +30,7 @@ class DirLock:
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOCK_NAME
         self._file: BinaryIO | None = None
+        self._ports: Sequence[int] = ()
 
     def __repr__(self) -> str:
         return f"<DirLock {self.path} {'held' if self._file else 'free'}>"
@@ -38,9 +39,12 @@ class DirLock:
         """Take the lock.
 
         Raises:
-            StoreRefused: Another server holds it.
+            StoreRefused: Another server holds it, or nothing can be written there.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreRefused(f"{self.path.parent} cannot be written: {error.strerror or error}.") from error
         file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
             _lock(file)
@@ -51,11 +55,26 @@ class DirLock:
         self.describe()
 
     def describe(self, ports: Sequence[int] = ()) -> None:
-        """Write who holds the lock, for the one who finds it held."""
+        """Write who holds the lock, for the one who finds it held. A full disk is no reason not to hold it."""
+        self._ports = ports
         if self._file is not None:
-            self._file.seek(0)
-            self._file.truncate()
-            self._file.write(json.dumps({"pid": os.getpid(), "ports": list(ports)}).encode())
+            with suppress(OSError):
+                self._file.seek(0)
+                self._file.truncate()
+                self._file.write(json.dumps({"pid": os.getpid(), "ports": list(ports)}).encode())
+
+    def renew(self) -> None:
+        """Take the lock again if its file has been removed.
+
+        Raises:
+            StoreRefused: Another server was faster.
+        """
+        held = self._file
+        if held is not None and identity(self.path) != _identity(os.fstat(held.fileno())):
+            ports = self._ports
+            self.acquire()
+            self.describe(ports)
+            held.close()
 
     def release(self) -> None:
         """Let go. The file stays: removing it would race with the next holder."""
@@ -64,6 +83,23 @@ class DirLock:
             self._file.truncate()
             self._file.close()
             self._file = None
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at `path` from any other that had its name; None when there is none."""
+    try:
+        return _identity(path.stat())
+    except OSError:
+        return None
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino
+
+
+def with_companions(path: Path) -> list[Path]:
+    """Return the database's path and those of its log and its index of the log."""
+    return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
 
 
 def lock_holder(folder: Path) -> dict[str, object] | None:

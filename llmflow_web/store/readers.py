@@ -54,6 +54,7 @@ class Readers:
         ]
         self._current: set[_Question] = set()
         self._is_closed = False
+        self._generation = 0  # of the file behind the path
 
     def start(self) -> None:
         """Start the threads."""
@@ -69,6 +70,10 @@ class Readers:
             self._questions.put(question)
         return question.future
 
+    def renew(self) -> None:
+        """There is another file at the path: open it for the questions to come."""
+        self._generation += 1
+
     def close(self, timeout_s: float) -> None:
         """Stop what runs, fail what waits, end the threads."""
         self._is_closed = True
@@ -83,6 +88,7 @@ class Readers:
 
     def _run(self) -> None:
         connection: Connection | None = None
+        generation = self._generation
         while (question := self._questions.get()) is not None:
             if not question.future.set_running_or_notify_cancel():
                 continue
@@ -91,7 +97,11 @@ class Readers:
                 continue
             self._current.add(question)
             try:
+                if connection is not None and generation != self._generation:
+                    connection.close()
+                    connection = None
                 if connection is None:
+                    generation = self._generation
                     connection = connect(self._path, is_reader=True)
                     connection.texts = self._texts
                 question.future.set_result(_answer(connection, question))

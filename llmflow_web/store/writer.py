@@ -30,6 +30,7 @@ T = TypeVar("T")
 ROW_BYTES = 1024  # what a row without bodies weighs
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
+_STUCK_S = 2.0  # after which a batch that is still being written is worth a sentence
 
 Committed = Callable[[list[Written], list[JSON], int], None]
 
@@ -63,7 +64,12 @@ class Writer:
         limits: Limits,
         clock: Callable[[], float],
         on_damage: Callable[[], None] = lambda: None,
+        follow: Callable[[], sqlite3.Connection | None] = lambda: None,
     ) -> None:
+        """Prepare a writer.
+
+        follow: asked before each batch; returns another connection when the file under ours has gone.
+        """
         self.pending_rows = 0
         self.pending_bytes = 0
         self.committed_rows = 0
@@ -77,6 +83,8 @@ class Writer:
         self._limits = limits
         self._clock = clock
         self._on_damage = on_damage
+        self._follow = follow
+        self._writing_since: float | None = None  # the batch under way
         self._queue: deque[_Item | Job] = deque()
         self._lock = threading.Lock()  # guards the queue and the pending figures
         self._wake = threading.Event()
@@ -95,8 +103,10 @@ class Writer:
         """Take over the open connection."""
         if isinstance(connection, Connection):
             connection.texts = self._texts
+        given = self._counters.counter  # numbers never go back, not even with a new file
         self._connection = connection
         self._counters = counting.load(connection)
+        self._counters.counter = max(given, self._counters.counter)
 
     def start(self) -> None:
         """Start the thread."""
@@ -195,6 +205,15 @@ class Writer:
         return self._counters.counter
 
     @property
+    def trouble(self) -> str | None:
+        """Why nothing is written just now, or None."""
+        since = self._writing_since
+        waited = 0.0 if since is None else time.monotonic() - since
+        if self.error is None and waited > _STUCK_S:
+            return f"The database has taken nothing for {waited:.0f} s; another process may hold its lock."
+        return self.error
+
+    @property
     def is_erased(self) -> bool:
         """Say whether nothing deleted is left in the file."""
         return self._counters.erase_wanted == 0 and not self._deletions
@@ -285,9 +304,17 @@ class Writer:
 
     def _write(self, rows: Sequence[Row]) -> None:
         """Write one batch, however often it takes; given up only when we close."""
+        self._writing_since = time.monotonic()
+        try:
+            self._insist(rows)
+        finally:
+            self._writing_since = None
+
+    def _insist(self, rows: Sequence[Row]) -> None:
         pause = _FIRST_PAUSE_S
         while True:
             try:
+                self._follow_file()
                 written = self._insert(rows)
             except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
                 if not _is_our_trouble(error):
@@ -301,6 +328,14 @@ class Writer:
             else:
                 self._note(len(written), written)
                 return
+
+    def _follow_file(self) -> None:
+        """Go over to the file that is there now, when somebody has removed ours or put another in its place."""
+        connection = self._follow()
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self.attach(connection)
 
     def _insert(self, rows: Sequence[Row]) -> list[Written]:
         now_ms = int(self._clock() * 1000)
@@ -330,7 +365,7 @@ class Writer:
 
     def _fail(self, error: Exception) -> None:
         """Remember why nothing can be written, and let nobody wait for it."""
-        self.error = f"The database cannot be written: {error}."
+        self.error = error.message if isinstance(error, StoreError) else f"The database cannot be written: {error}."
         if type(error) is sqlite3.DatabaseError:
             self._on_damage()
         with self._lock:
@@ -410,7 +445,7 @@ class Writer:
 
 def _is_our_trouble(error: Exception) -> bool:
     """Say whether the disk or the file is to blame (full, locked, read-only, damaged) rather than a row."""
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+    return isinstance(error, (sqlite3.OperationalError, StoreError)) or type(error) is sqlite3.DatabaseError
 
 
 def _pass_on_error(begun: Future[Any], answer: Future[Any]) -> None:

@@ -71,7 +71,7 @@ _SOURCES = ("proxy", "passthrough", "otlp", "sdk", "import")
 
 
 @dataclass(frozen=True, slots=True)
-class _Bad(Exception):  # noqa: N818 - never leaves this module
+class _Bad(Exception):
     why: str
 
 

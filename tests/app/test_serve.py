@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import socket
+import sqlite3
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from fake_upstream import CLOSE, HANG, FakeUpstream, wire
 
+from llmflow_web.app import build
 from llmflow_web.app.config import load
 from llmflow_web.app.serve import Server
 from llmflow_web.app.settings import Config
@@ -127,3 +130,27 @@ def test_a_server_in_a_thread_raises_what_kept_it(tmp_path: Path, config: Config
     with pytest.raises(StoreRefused):
         Server(config, Console(io.StringIO())).start()
     assert path.read_bytes() == b"precious"
+
+
+def test_trouble_with_the_store_is_told(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls go on while the database is locked; the console says why nothing is recorded, and what was lost at the end."""
+    monkeypatch.setattr(build, "LOSS_CHECK_S", 0.02)
+    said = io.StringIO()
+    server = Server(config, Console(said))
+    server.start()
+    server.house.database.call(lambda connection: None).result(5)
+    server.house.database._writer._connection.execute("PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(config.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(urllib.error.HTTPError) as refused:  # no upstream there: a call that is recorded all the same
+        post(server.proxy_url + "/ollama/v1/chat/completions", {"model": "m", "messages": []})
+    refused.value.close()
+    end = time.monotonic() + 5
+    while "Calls go on" not in said.getvalue() and time.monotonic() < end:
+        time.sleep(0.01)
+    server.stop()
+    other.execute("ROLLBACK")
+    other.close()
+    lines = said.getvalue().splitlines()
+    assert [("locked" in line, "Calls go on" in line) for line in lines] == [(True, True), (True, False)]
+    assert "1 calls and 0 bodies were not stored" in lines[-1]

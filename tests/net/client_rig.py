@@ -27,7 +27,8 @@ class Sink:
         self.begun.set_result(None)
 
     def data(self, data):
-        assert type(data) is bytes and data
+        assert type(data) is bytes
+        assert data
         self.events.append("data")
         self.pieces.append(data)
 
@@ -61,7 +62,7 @@ class Sink:
 
     @property
     def outcome(self) -> tuple:
-        """(status or None, body, error class name or None)"""
+        """Return (status or None, body, error class name or None)."""
         status = self.head.status if self.head else None
         return status, self.wire, type(self.error).__name__ if self.error else None
 
@@ -102,7 +103,6 @@ async def pool_becomes(client, start: str) -> str:
 
 def run(scenario, *, environ=None, tls=None, **limits):
     """Run `await scenario(client)` with a client of its own, and close it."""
-
     troubles = []  # what asyncio would print: exceptions in callbacks
 
     async def main():

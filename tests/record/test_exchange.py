@@ -483,6 +483,17 @@ def test_secrets_in_bodies():
     assert parts(row)[PART_ARRIVALS]
 
 
+def test_secrets_in_labels():
+    """A key that somebody put into a path, a tag, or a session's or user's name is masked; ids stay as sent."""
+    own = [(f"X-LLMFlow-{name}", f"{KEY} x") for name in ("Tags", "Session-Id", "Conversation-Id", "User-Id", "Prompt")]
+    span = span_of(exchange(path=f"/v1/files/{KEY}", request_headers=own))
+    assert "9aB8cD7e" not in repr(span)
+    assert (span.request_path, span.tags) == ("/v1/files/sk-p…[redacted 33]", ["sk-p…[redacted 33] x"])
+    sdk = row_of([Row(Span("t", KEY, source="sdk", service_name=KEY, user_id=KEY, tags=[KEY, "a"]))]).span
+    assert (sdk.id, sdk.tags) == (KEY, ["sk-p…[redacted 33]", "a"])
+    assert "9aB8cD7e" not in f"{sdk.service_name} {sdk.user_id}"
+
+
 def test_meta_keeps_no_contents():
     """`record: meta` counts tokens and keeps headers, but no bodies and no previews."""
     row = row_of(streamed(record="meta"))

@@ -73,6 +73,8 @@ def test_key_shapes_in_texts(secret, place):
         ({"apiKey": "abcdefgh"}, {"apiKey": "…[redacted 8]"}),
         ({"cookie": "a=b; c=d"}, {"cookie": "…[redacted 8]"}),
         ({"refresh_token": "abcdefgh"}, {"refresh_token": "…[redacted 8]"}),
+        ({"http.request.header.x-api-key": ["abcdefgh"]}, {"http.request.header.x-api-key": ["…[redacted 8]"]}),
+        ({"ai.request.headers.api-key": "abcdefgh"}, {"ai.request.headers.api-key": "…[redacted 8]"}),
     ],
 )
 def test_members_that_name_a_secret(body, expected):

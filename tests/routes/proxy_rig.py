@@ -7,9 +7,8 @@ import socket
 import threading
 import time
 
-from llmflow_web.net.client import ClientLimits, HttpClient
-
 from llmflow_web.model import Capture
+from llmflow_web.net.client import ClientLimits, HttpClient
 from llmflow_web.net.dispatch import Dispatcher
 from llmflow_web.net.server import HttpServer, ServerLimits
 from llmflow_web.net.upstreams import upstream_at, upstream_from_provider, without_loops
