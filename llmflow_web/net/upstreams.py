@@ -114,8 +114,9 @@ def named_upstream(
 ) -> Upstream:
     """Make an upstream of the user's own, speaking `dialect`."""
     # A server of the user's own: no row of the price table is its price, unless the model matches by itself.
-    row = replace(dialect, name=name, title=name, version="/v1", key_env=(), price_prefixes=("",), is_local=True)
-    blank = Upstream(row, name, "", b"", "", "/v1", "", credentials=_credentials(row))
+    version = "/v1" if dialect.path is None else dialect.version  # a row that builds its paths takes the URL as it is
+    row = replace(dialect, name=name, title=name, version=version, key_env=(), price_prefixes=("",), is_local=True)
+    blank = Upstream(row, name, "", b"", "", version, "", credentials=_credentials(row))
     return upstream_at(blank, url, key=key, is_free=is_free, inject_usage=inject_usage)
 
 
