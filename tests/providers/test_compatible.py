@@ -21,10 +21,14 @@ def test_the_order_of_the_table():
 
 @pytest.mark.parametrize("row", PROVIDERS, ids=lambda row: row.name)
 def test_rows(row):
-    """Names can stand in a URL, hosted vendors are https with a key, local ones are loopback."""
+    """Names can stand in a URL, hosted vendors are https with a key, local ones are loopback; keys are known as such."""
     assert re.fullmatch(r"[a-z][a-z0-9-]*", row.name)
     assert row.name not in ("v1", "health", "providers", "passthrough")
-    assert row.authorize("k") == (("authorization", "Bearer k"),)
+    for name, value in row.authorize("k"):
+        assert name in row.credentials
+        assert value in ("k", "Bearer k")
+    if not row.operations and row.place is None:
+        assert row.authorize("k") == (("authorization", "Bearer k"),)
     if row.is_local:
         assert row.root.startswith("http://127.0.0.1:")
     else:
@@ -55,7 +59,7 @@ def test_base_urls(name, url):
 def test_who_is_asked_for_usage():
     """Servers that refuse stream_options, or send usage anyway, are not asked."""
     asked = {name for name, row in ROWS.items() if row.inject_usage}
-    assert asked == {"openai", "groq", "deepseek", "xai", "ollama", "lmstudio", "vllm", "llamacpp"}
+    assert asked == {"openai", "azure", "groq", "deepseek", "xai", "ollama", "lmstudio", "vllm", "llamacpp"}
 
 
 def test_xai_leaves_reasoning_out_of_completion():
