@@ -16,6 +16,7 @@ from llmflow_web.provider import Native, Operation, Outgoing, Provider, StreamTr
 from . import openai
 from .anthropic_answer import chat_completion_from, completion_of, finish_reason_of, usage_from
 from .anthropic_errors import STATUSES, translate_error
+from .anthropic_messages import remember_thoughts
 from .anthropic_request import OLD_VERSION, VERSION_HEADER, request
 from .anthropic_stream import ChatTranslator, MessageStream
 from .completion import text_or_none
@@ -81,6 +82,20 @@ def usage(body: JSON, request_body: JSON) -> Usage | None:
     return usage_from(body) if _is_native(body) else openai.OPENAI.usage(body, request_body)
 
 
+# ── translated chat ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _remembering(target: Target) -> Operation:
+    """Return the chat operation that keeps the thinking before tool calls for the next turn."""
+    memory = target.memory
+
+    def response(body: JSON, request_body: JSON) -> JSON:
+        remember_thoughts(body.get("content"), memory)
+        return chat_completion_from(body, request_body)
+
+    return Operation(request, response, lambda request_body: ChatTranslator(request_body, memory))
+
+
 # ── the list of models ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -124,7 +139,7 @@ ANTHROPIC = Provider(
     error=openai.error,
     credentials=frozenset({"x-api-key", "authorization"}),
     operations={
-        "chat": Operation(request, chat_completion_from, ChatTranslator),
+        "chat": Operation(request, chat_completion_from, ChatTranslator, _remembering),
         "models": Operation(_models_request, _models_response, lambda body: OpenAIStream("models", body)),
     },
     native_paths=("/v1/messages", "/v1/complete", "/v1/files", "/v1/skills", "/v1/organizations"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from llmflow_web.model import JSON
@@ -14,6 +14,7 @@ from .shapes import arguments_object, data_url, impossible, objects, parts_of, t
 EMPTY_TURN = "."
 """What stands in a turn that may not be empty."""
 
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _NATIVE_BLOCKS = frozenset({"image", "document", "search_result", "container_upload"})
 _UNSAFE_ID = re.compile(r"[^a-zA-Z0-9_-]")
@@ -23,9 +24,10 @@ _IMAGE_TYPES = {"image/jpg": "image/jpeg"}
 class Conversation:
     """Turns on their way: reads messages one by one, then gives `system` and `messages`."""
 
-    def __init__(self, *, takes_system_turns: bool) -> None:
+    def __init__(self, *, takes_system_turns: bool, memory: Mapping[str, Any] | None = None) -> None:
         self.ignored: set[str] = set()
         self.has_files = False  # refers to files by id, which is a beta
+        self._memory = memory or {}
         self._takes_system_turns = takes_system_turns
         self._system: list[JSON] = []
         self._turns: list[JSON] = []
@@ -38,14 +40,15 @@ class Conversation:
         for index, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise impossible(f"messages[{index}]", "a message is an object with role and content")
-            self._read(message, f"messages[{index}]", messages[index + 1 : index + 2])
+            self._read(message, f"messages[{index}]")
+        self._settle()
 
-    def _read(self, message: JSON, place: str, following: list[Any]) -> None:
+    def _read(self, message: JSON, place: str) -> None:
         role = message.get("role")
         if message.get("name") and role in ("user", "system", "developer", "assistant"):
             self.ignored.add("messages.name")
         if role in _SYSTEM_ROLES:
-            self._read_system(message, following)
+            self._read_system(message)
         elif role == "user":
             self._add("user", _with_cache_control(message, list(self._blocks(message.get("content"), place))))
         elif role == "assistant":
@@ -58,17 +61,26 @@ class Conversation:
     def _add(self, role: str, blocks: list[JSON]) -> None:
         if self._turns and self._turns[-1]["role"] == role:
             self._turns[-1]["content"].extend(blocks)
-        elif blocks or role != "assistant":
+        elif blocks or role == "user":
             self._turns.append({"role": role, "content": blocks})
 
-    def _read_system(self, message: JSON, following: list[Any]) -> None:
+    def _read_system(self, message: JSON) -> None:
         blocks = _with_cache_control(message, _text_blocks(message.get("content")))
-        after = following[0].get("role") if following and isinstance(following[0], dict) else "assistant"
-        fits = self._takes_system_turns and after == "assistant"
-        if blocks and fits and self._turns and self._turns[-1]["role"] == "user":
-            self._turns.append({"role": "system", "content": blocks})
+        if self._takes_system_turns and self._turns:
+            self._add("system", blocks)
         else:
             self._system += blocks
+
+    def _settle(self) -> None:
+        """Leave turns of the system only where they may stand: after the user's, before an answer."""
+        turns, self._turns = self._turns, []
+        for index, turn in enumerate(turns):
+            following = turns[index + 1]["role"] if index + 1 < len(turns) else "assistant"
+            before = self._turns[-1]["role"] if self._turns else ""
+            if turn["role"] == "system" and (before, following) != ("user", "assistant"):
+                self._system += turn["content"]
+            else:
+                self._add(turn["role"], turn["content"])
 
     # ── content ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,7 +127,7 @@ class Conversation:
     def _said(self, message: JSON, place: str) -> Iterator[JSON]:
         if message.get("audio"):
             self.ignored.add("messages.audio")
-        yield from _thoughts(message)
+        yield from list(_thoughts(message)) or self._remembered(message)
         yield from self._blocks(message.get("content"), place)
         if isinstance(message.get("refusal"), str) and message["refusal"].strip():
             yield {"type": "text", "text": message["refusal"]}
@@ -126,6 +138,12 @@ class Conversation:
             call_id = safe_id(f"call_{place}")
             self._old_calls.append(call_id)
             yield _tool_use({"id": call_id, "function": old}, call_id)
+
+    def _remembered(self, message: JSON) -> list[JSON]:
+        """Return the thinking before these tool calls, which OpenAI clients do not send back."""
+        calls = objects(message.get("tool_calls"))
+        found: list[JSON] = self._memory.get(_thoughts_key(calls[0].get("id")), []) if calls else []
+        return found
 
     def _result(self, message: JSON, place: str) -> JSON:
         call_id = message.get("tool_call_id")
@@ -165,7 +183,20 @@ class Conversation:
         """Say whether the last answer called tools without the thinking that a thinking model wants to see again."""
         said = next((turn for turn in reversed(self._turns) if turn["role"] == "assistant"), None)
         kinds = [block["type"] for block in said["content"]] if said else []
-        return "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking")
+        return "tool_use" in kinds and kinds[0] not in _THOUGHTS
+
+
+def remember_thoughts(content: Any, memory: MutableMapping[str, Any]) -> None:
+    """Keep the thinking of an answer that calls tools: Anthropic wants it back, unchanged, with their results."""
+    blocks = objects(content)
+    thoughts = [block for block in blocks if block.get("type") in _THOUGHTS]
+    call_id = next((block.get("id") for block in blocks if block.get("type") == "tool_use"), None)
+    if thoughts and call_id:
+        memory[_thoughts_key(call_id)] = thoughts
+
+
+def _thoughts_key(call_id: Any) -> str:
+    return f"thinking before {call_id}"
 
 
 def safe_id(call_id: str) -> str:

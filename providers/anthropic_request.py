@@ -60,7 +60,7 @@ _LOWEST_TOP_P_WITH_THINKING = 0.95
 
 def request(body: JSON, target: Target) -> Outgoing:
     """Translate a chat completion request."""
-    draft = _Draft(body, target.options.get(VERSION_HEADER, OLD_VERSION))
+    draft = _Draft(body, target)
     headers = (("content-type", "application/json"), *((_FILES_BETA,) if draft.has_files else ()))
     return Outgoing("POST", "/v1/messages", headers, body_bytes(draft.out), tuple(draft.ignored))
 
@@ -94,7 +94,8 @@ def _number(value: Any) -> float | None:
 class _Draft:
     """One request on its way: `out` is the native body, `ignored` what found no place in it."""
 
-    def __init__(self, body: JSON, version: str) -> None:
+    def __init__(self, body: JSON, target: Target) -> None:
+        version = target.options.get(VERSION_HEADER, OLD_VERSION)
         self._body = body
         self._abilities = abilities_of(self._model())
         self._takes_sampling = self._abilities.takes_sampling and version < VERSION_WITHOUT_SAMPLING
@@ -103,7 +104,7 @@ class _Draft:
         self._is_forced = False  # a tool must be used, which excludes thinking
         self.ignored = ignored_fields(body, _READ)
         self._refuse()
-        self._conversation = Conversation(takes_system_turns=self._abilities.takes_system_turns)
+        self._conversation = Conversation(takes_system_turns=self._abilities.takes_system_turns, memory=target.memory)
         self._conversation.read(body.get("messages"))
         self.ignored += sorted(self._conversation.ignored)
         self.has_files = self._conversation.has_files

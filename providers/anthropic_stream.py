@@ -7,7 +7,7 @@ last figure of each kind counts. Nothing here raises on foreign input.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from .anthropic_answer import (
     usage_from,
 )
 from .anthropic_errors import envelope_of, sentence_of
+from .anthropic_messages import remember_thoughts
 from .anthropic_request import JSON_TOOL, has_json_tool
 from .completion import text_or_none
 from .shapes import Chunks, error_envelope, objects
@@ -230,9 +231,10 @@ def _loaded(data: str) -> JSON | None:
 class ChatTranslator(MessageStream):
     """Turns a native stream into chat.completion.chunks."""
 
-    def __init__(self, request: JSON) -> None:
+    def __init__(self, request: JSON, memory: MutableMapping[str, Any] | None = None) -> None:
         super().__init__()
         self._request = request
+        self._memory = memory
         self._chunks = Chunks(request)
         self._numbers: dict[int, int] = {}  # id() of a tool_use block → index of its tool call
         self._length = 0  # characters of text so far
@@ -329,6 +331,8 @@ class ChatTranslator(MessageStream):
         del data
         self._is_over = True
         body = self._assembly.body()
+        if self._memory is not None:
+            remember_thoughts(body.get("content"), self._memory)
         made: list[JSON] = []
         if self._held is not None and self._json_block is None:
             made += self._chunks.text("".join(self._held))

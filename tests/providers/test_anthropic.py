@@ -406,6 +406,31 @@ def test_input_that_comes_with_its_block():
     assert deltas(chunks)[1]["tool_calls"][0]["function"]["arguments"] == '{"a": 1}'
 
 
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_thinking_is_remembered(is_streamed):
+    """A client that drops the thinking before tool calls, as OpenAI's do, has it put back with their results."""
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    use = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
+    target = Target("https://api.anthropic.com", memory={})
+    operation = CHAT.bind(target)
+    if is_streamed:
+        machine = operation.stream(PLAIN)
+        for event in (START, *({"type": "content_block_start", "index": i, "content_block": b}
+                               for i, b in enumerate((thought, use))), {"type": "message_stop"}):  # fmt: skip
+            machine.feed(Event("message", json.dumps(event)))
+        body = machine.result.body
+    else:
+        body = operation.response({**native("tools"), "content": [thought, use]}, PLAIN)
+    calls = body["choices"][0]["message"]["tool_calls"]
+    said = {"role": "assistant", "content": None, "tool_calls": calls}
+    result = {"role": "tool", "tool_call_id": "toolu_1", "content": "2"}
+    follow = {**PLAIN, "messages": [*PLAIN["messages"], said, result], "reasoning_effort": "low"}
+    sent = json.loads(operation.request(follow, target).body)
+    assert sent["messages"][1]["content"] == [thought, use]
+    assert sent["thinking"]["type"] == "enabled"
+    assert "thinking" not in json.loads(operation.request(follow, TARGET).body)
+
+
 # ── native calls ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
