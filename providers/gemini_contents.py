@@ -213,7 +213,7 @@ def _located(url: Any, place: str) -> JSON:
         raise impossible(place, "a URL is needed")
     if url[:5].lower() == "data:":
         found = data_url(url)
-        if found is None:
+        if found is None or not found[1]:
             raise impossible(place, "it is no valid base64 data URL")
         return {"inlineData": {"mimeType": found[0], "data": found[1]}}
     if not _REMOTE.match(url):

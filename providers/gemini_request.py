@@ -253,7 +253,7 @@ class _Draft:
         wanted = self._body.get("modalities")
         if isinstance(wanted, list) and wanted != ["text"]:
             for at, name in enumerate(wanted):
-                if name not in _MODALITIES:
+                if not isinstance(name, str) or name not in _MODALITIES:
                     raise impossible(f"modalities[{at}]", f"{name!r} is not one of {', '.join(_MODALITIES)}")
             self._config["responseModalities"] = [_MODALITIES[name] for name in wanted]
         audio = self._body.get("audio")
@@ -270,7 +270,7 @@ class _Draft:
 
     def _add_tier(self) -> None:
         tier = self._body.get("service_tier")
-        if tier in _TIERS:
+        if isinstance(tier, str) and tier in _TIERS:
             self.out["serviceTier"] = _TIERS[tier]
         elif tier not in (None, "auto"):
             self.ignored.append("service_tier")
