@@ -69,8 +69,24 @@ def _asked(source: JSON) -> list[JSON]:
     if source.get("input") is not None:
         return _system(source, "instructions") + _plain_or_items(source["input"])
     if source.get("prompt") is not None:
-        return _plain_or_items(source["prompt"])
+        return _system(source, "system") + _plain_or_items(source["prompt"])
+    if isinstance(source.get("message"), str):  # Cohere v1
+        return [
+            *_system(source, "preamble"),
+            *_history(source.get("chat_history")),
+            *_plain_or_items(source["message"]),
+        ]
     return [_message("user", [_json(source)])] if source else []
+
+
+def _history(turns: Any) -> list[JSON]:
+    """Read the turns of Cohere v1, whose roles are USER, CHATBOT, SYSTEM and TOOL."""
+    found = [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+    names = [str(turn.get("role")).lower() for turn in found]
+    return _items(
+        [{**turn, "role": "assistant" if name == "chatbot" else name} for turn, name in zip(found, names, strict=True)],
+        "user",
+    )
 
 
 def _system(source: JSON, name: str) -> list[JSON]:
@@ -124,10 +140,22 @@ def _answer(value: JSON, request: JSON) -> list[JSON]:
     if isinstance(value.get("data"), list):
         return [_message("assistant", _data(value, request))]
     if isinstance(value.get("text"), str):
-        return [_message("assistant", [_text(value["text"])])]
+        return [_message("assistant", [_text(value["text"]), *_calls(value)])]
     if "role" in value:
         return _items([value], "assistant")
-    return [_message("assistant", [_json(value)])] if value else []
+    return [_single(value)] if value else []
+
+
+def _single(value: JSON) -> JSON:
+    """Read answers that are one message: those of Cohere v2 and Ollama; what is none of them stays JSON."""
+    reason = value.get("finish_reason") or value.get("done_reason")
+    if isinstance(value.get("message"), dict):
+        return _ended(_chat_message(value["message"], "assistant"), reason)
+    if isinstance(value.get("response"), str):
+        return _ended(_message("assistant", [*_reasoning(value), *_parts(value["response"])]), reason)
+    if isinstance(value.get("embeddings"), (list, dict)):
+        return _message("assistant", [_embedded(value["embeddings"])])
+    return _message("assistant", [_json(value)])
 
 
 def _choice(choice: JSON) -> JSON:
@@ -136,9 +164,20 @@ def _choice(choice: JSON) -> JSON:
         found = _chat_message(message, "assistant")
     else:
         found = _message("assistant", _parts(choice.get("text") or ""))
-    if choice.get("finish_reason"):
-        found["finish_reason"] = choice["finish_reason"]
-    return found
+    return _ended(found, choice.get("finish_reason"))
+
+
+def _ended(message: JSON, reason: Any) -> JSON:
+    if reason:
+        message["finish_reason"] = reason
+    return message
+
+
+def _embedded(found: list[Any] | JSON) -> JSON:
+    """Count embeddings as Cohere (by type) and Ollama (a list) send them."""
+    rows = next((rows for rows in found.values() if isinstance(rows, list)), []) if isinstance(found, dict) else found
+    size = len(rows[0]) if rows and isinstance(rows[0], list) else 0
+    return _text(f"{len(rows)} embedding{'s' if len(rows) != 1 else ''} of {size} dimensions")
 
 
 def _data(value: JSON, request: JSON) -> list[JSON]:
@@ -198,7 +237,8 @@ def _chat_message(message: JSON, default_role: str) -> JSON:
         result = {"type": "tool_result", "id": message.get("tool_call_id") or "", "content": _flat(message)}
         found = _message("tool", [*parts, result])
     else:
-        parts += _parts(message.get("content"))
+        parts += _parts(message.get("content", message.get("message")))
+        parts += _images(message.get("images"))
         if isinstance(message.get("refusal"), str) and message["refusal"]:
             parts.append({"type": "refusal", "text": message["refusal"]})
         parts += _audio(message.get("audio"))
@@ -211,7 +251,7 @@ def _chat_message(message: JSON, default_role: str) -> JSON:
 
 
 def _reasoning(message: JSON) -> list[JSON]:
-    for name in ("reasoning_content", "reasoning"):
+    for name in ("reasoning_content", "reasoning", "thinking", "tool_plan"):
         value = message.get(name)
         if isinstance(value, str) and value:
             return [{"type": "reasoning", "text": value}]
@@ -249,6 +289,12 @@ def _audio(audio: Any) -> list[JSON]:
     return parts
 
 
+def _images(images: Any) -> list[JSON]:
+    """Show Ollama's images: base64 without a word of what they are; browsers look for themselves."""
+    found = [image for image in images if isinstance(image, str)] if isinstance(images, list) else []
+    return [{"type": "image", "url": f"data:image/png;base64,{image}"} for image in found]
+
+
 def _calls(message: JSON) -> list[JSON]:
     calls = message.get("tool_calls")
     found = [_call(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
@@ -261,11 +307,11 @@ def _calls(message: JSON) -> list[JSON]:
 def _call(call: JSON) -> JSON:
     inner = call.get("function") or call.get("custom")
     inner = inner if isinstance(inner, dict) else {}
-    arguments = inner.get("arguments", inner.get("input"))
+    arguments = inner.get("arguments", inner.get("input", call.get("parameters")))
     return {
         "type": "tool_call",
         "id": call.get("id") or "",
-        "name": _as_string(inner.get("name")),
+        "name": _as_string(inner.get("name", call.get("name"))),
         "arguments": _as_string(arguments),
     }
 
