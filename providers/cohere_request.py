@@ -270,7 +270,7 @@ def _add_limits(body: JSON, request: JSON, ignored: list[str]) -> None:
         if isinstance(value, (int, float)) and not (name == "top_p" and value >= 1):  # 1 = no limit, as if not sent
             body.setdefault(native, min(max(value, low), high))
             if not low <= value <= high:
-                ignored.append(f"{name} beyond {low:g} to {high:g}")
+                ignored.append(f"{name} above {high:g}" if value > high else f"{name} below {low:g}")
 
 
 def _add_format(body: JSON, request: JSON) -> None:
