@@ -12,17 +12,17 @@ from typing import Any
 from urllib.parse import unquote
 
 from llmflow_web.model import JSON, Completion, Usage
-from llmflow_web.provider import Native, Operation, Provider, Target
+from llmflow_web.provider import Native, Operation, Provider, StreamTranslator, Target
 
-from . import gemini_request
 from .completion import text_or_none
 from .gemini_answer import chat_body, embeddings_body, usage_of
 from .gemini_errors import described, translate_error
+from .gemini_request import chat_request, embeddings_request, models_list, models_request
 from .gemini_stream import GeminiStream, GeminiTranslator, completion_of
 from .openai import answer as openai_answer
 from .openai import authorize as bearer
 from .openai import native as openai_native
-from .shapes import EitherStream
+from .openai_stream import OpenAIStream
 from .usage import usage_from
 
 _METHOD = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?/(?:[^:]*/)?((?:models|tunedModels)/[^/:]+):(\w+)$")
@@ -87,9 +87,9 @@ def usage(body: JSON, request: JSON) -> Usage | None:
     return usage_of(body, request) if _is_own(body) else usage_from(body, request)
 
 
-def stream(operation: str, request: JSON) -> EitherStream:
-    """Start observing a stream: native events, or those of the OpenAI dialect."""
-    return EitherStream(operation, request, GeminiStream(request))
+def stream(operation: str, request: JSON) -> StreamTranslator:
+    """Start observing a stream: by its request it is OpenAI's dialect, else Google's own."""
+    return OpenAIStream(operation, request) if "messages" in request else GeminiStream(request)
 
 
 # ── translation ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +103,7 @@ def _chat(new_id: Callable[[], str], memory: MutableMapping[str, Any] | None) ->
     def start(original: JSON) -> GeminiTranslator:
         return GeminiTranslator(original, new_id, memory)
 
-    return Operation(gemini_request.chat, response, start, bind=chat_for)
+    return Operation(chat_request, response, start, bind=chat_for)
 
 
 def chat_for(target: Target) -> Operation:
@@ -130,8 +130,8 @@ GEMINI = Provider(
     credentials=frozenset({"x-goog-api-key", "authorization"}),
     operations={
         "chat": _chat(str, None),
-        "embeddings": Operation(gemini_request.embeddings, embeddings_body, _no_stream),
-        "models": Operation(gemini_request.models, gemini_request.models_list, _no_stream),
+        "embeddings": Operation(embeddings_request, embeddings_body, _no_stream),
+        "models": Operation(models_request, models_list, _no_stream),
     },
     native_paths=("/v1beta/", "/v1alpha/", "/v1/models/", "/v1/tunedModels/", "/v1/cachedContents", "/upload/"),
     translate_error=translate_error,

@@ -96,7 +96,7 @@ def _path(model: str, method: str) -> str:
 # ── chat ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def chat(body: JSON, target: Target) -> Outgoing:
+def chat_request(body: JSON, target: Target) -> Outgoing:
     """Translate a chat completion request."""
     draft = _Draft(body, target)
     method = "streamGenerateContent?alt=sse" if body.get("stream") is True else "generateContent"
@@ -302,7 +302,7 @@ def _camel_case(value: Any) -> Any:
 _EMBEDDING_FIELDS = frozenset({"model", "input", "dimensions", "encoding_format", "task_type", "title"})
 
 
-def embeddings(body: JSON, target: Target) -> Outgoing:
+def embeddings_request(body: JSON, target: Target) -> Outgoing:
     """Translate an embeddings request: one text is embedded by itself, several in a batch."""
     del target
     model = model_of(body)
@@ -326,7 +326,7 @@ def embeddings(body: JSON, target: Target) -> Outgoing:
     return Outgoing("POST", _path(model, "batchEmbedContents"), _JSON_HEADERS, body_bytes(out), ignored)
 
 
-def models(body: JSON, target: Target) -> Outgoing:
+def models_request(body: JSON, target: Target) -> Outgoing:
     """Ask for the models."""
     del body, target
     return Outgoing("GET", f"{API}/models?pageSize={MAX_LISTED_MODELS}", (), b"")

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from llmflow_web.model import JSON, PART_ANSWER, PART_INPUT, PART_OUTPUT, PART_REQUEST, PART_RESPONSE
+from llmflow_web.record.messages_gemini import answered_by_gemini, asked_of_gemini
 from llmflow_web.wire.forms import form_fields
 
 MAX_SEARCH_CHARS = 64 * 1024
@@ -57,7 +58,7 @@ def _loaded(data: bytes | None) -> Any:
 
 def _input(source: Any) -> list[JSON]:
     if isinstance(source, dict):
-        return _asked(source)
+        return asked_of_gemini(source) or _asked(source)
     if isinstance(source, list):
         return _items(source, "user")
     return [] if source is None else [_message("user", _parts(source))]
@@ -128,7 +129,7 @@ def _unparsed_input(body: bytes) -> list[JSON]:
 
 def _output(value: Any, request: JSON) -> list[JSON]:
     if isinstance(value, dict):
-        return _answer(value, request)
+        return answered_by_gemini(value) or _answer(value, request)
     return _items(value, "assistant") if isinstance(value, list) else [_message("assistant", _parts(value))]
 
 
