@@ -23,7 +23,9 @@ POLL_S = 0.01
 class Flow:
     """A whole LLMFlow, running in a thread, with its data in a folder of the test's."""
 
-    def __init__(self, data_dir: Path, upstreams: dict[str, str], **settings: Any) -> None:
+    def __init__(
+        self, data_dir: Path, upstreams: dict[str, str], env: dict[str, str] | None = None, **settings: Any
+    ) -> None:
         # Imported here, so that a test of one room needs no other.
         from llmflow_web.app.config import load
         from llmflow_web.app.serve import Server
@@ -38,7 +40,7 @@ class Flow:
         more = {"price_refresh": False, "stop_grace": 1.0} | settings
         self.config = replace(load(flags, {}), upstreams=named, **more)
         self.said = io.StringIO()
-        self._server = Server(self.config, Console(self.said))
+        self._server = Server(self.config, Console(self.said), env)
         self._server.start()
         self.proxy_url = self._server.proxy_url
         self.dashboard_url = self._server.dashboard_url
@@ -109,11 +111,11 @@ def upstream() -> Iterator[FakeUpstream]:
 
 @pytest.fixture
 def flow_at(tmp_path: Path) -> Iterator[Callable[..., Flow]]:
-    """Start a whole LLMFlow with `name=url` upstreams and `settings={…}`; it is stopped after the test."""
+    """Start a whole LLMFlow with `name=url` upstreams, `settings={…}` and `env={…}`; it is stopped after the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(settings: dict[str, Any] | None = None, **upstreams: str) -> Flow:
-            flow = Flow(tmp_path / "data", upstreams, **(settings or {}))
+        def start(settings: dict[str, Any] | None = None, env: dict[str, str] | None = None, **upstreams: str) -> Flow:
+            flow = Flow(tmp_path / "data", upstreams, env, **(settings or {}))
             stack.callback(flow.stop)
             return flow
 

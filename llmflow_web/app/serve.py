@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Self
 
@@ -103,9 +103,11 @@ def _describe(config: Config, house: House, console: Console) -> None:
 class Server:
     """A whole LLMFlow in a thread: for tests, notebooks and the demo."""
 
-    def __init__(self, config: Config, console: Console) -> None:
+    def __init__(self, config: Config, console: Console, env: Mapping[str, str] | None = None) -> None:
+        """Prepare; nothing runs yet. env: where providers' keys and places are named, by default the process's."""
         self._config = config
         self._console = console
+        self._env = env
         self._thread = threading.Thread(target=self._run, name="llmflow", daemon=True)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,7 +169,7 @@ class Server:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        house = House(self._config, self._console)
+        house = House(self._config, self._console, self._env)
         await house.start()
         self._house = house
         self._ready.set()
