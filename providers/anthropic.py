@@ -13,13 +13,13 @@ from typing import Any
 from llmflow_web.model import JSON, Completion, Usage
 from llmflow_web.provider import Native, Operation, Outgoing, Provider, StreamTranslator, Target
 
-from . import openai
 from .anthropic_answer import chat_completion_from, completion_of, finish_reason_of, usage_from
 from .anthropic_errors import STATUSES, translate_error
 from .anthropic_messages import remember_thoughts
 from .anthropic_request import OLD_VERSION, VERSION_HEADER, request
 from .anthropic_stream import ChatTranslator, MessageStream
 from .completion import text_or_none
+from .openai import OPENAI
 from .openai_stream import OpenAIStream
 from .shapes import EitherStream, objects
 
@@ -53,7 +53,7 @@ def native(method: str, path: str, body: JSON) -> Native:
         return Native("chat", model, body.get("stream") is True)
     if _COMPLETE.search(place) and method == "POST":
         return Native("text_completion", model, body.get("stream") is True)
-    return openai.native(method, path, body)
+    return OPENAI.native(method, path, body)
 
 
 def _is_native(body: JSON) -> bool:
@@ -63,7 +63,7 @@ def _is_native(body: JSON) -> bool:
 def answer(operation: str, request_body: JSON, body: JSON) -> Completion:
     """Read a whole answer: a message, an old completion, or what a translated call was answered with."""
     if not _is_native(body):
-        return openai.answer(operation, request_body, body)
+        return OPENAI.answer(operation, request_body, body)
     if body.get("type") == "completion":
         text = text_or_none(body.get("completion")) or ""
         reason = finish_reason_of(body)
@@ -79,7 +79,7 @@ def stream(operation: str, request_body: JSON) -> StreamTranslator:
 
 def usage(body: JSON, request_body: JSON) -> Usage | None:
     """Read the usage of any answer."""
-    return usage_from(body) if _is_native(body) else openai.OPENAI.usage(body, request_body)
+    return usage_from(body) if _is_native(body) else OPENAI.usage(body, request_body)
 
 
 # ── translated chat ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,7 +136,7 @@ ANTHROPIC = Provider(
     answer=answer,
     stream=stream,
     usage=usage,
-    error=openai.error,
+    error=OPENAI.error,
     credentials=frozenset({"x-api-key", "authorization"}),
     operations={
         "chat": Operation(request, chat_completion_from, ChatTranslator, _remembering),

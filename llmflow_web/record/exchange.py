@@ -56,7 +56,7 @@ _ENDINGS = {
     "timed_out": (STATUS_TIMED_OUT, "the provider sent nothing for too long"),
 }
 _TEXT_OPERATIONS = frozenset({"chat", "text_completion"})
-_FREE_OPERATIONS = frozenset({"moderation"})
+_FREE_OPERATIONS = frozenset({"moderation", "count_tokens"})
 _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
 _LINE_TYPES = (b"application/x-ndjson", b"application/stream+json")  # the latter is Cohere v1's
@@ -367,7 +367,6 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
     native, completion = reading.native, reading.completion
     status, error = _outcome(exchange, reading)
     model = (completion.model if completion else None) or native.model
-    user = reading.request.get("user")
     prompt = reading.request.get("prompt")
     named = prompt if isinstance(prompt, dict) else {}  # a stored prompt of the Responses API
     return Span(
@@ -396,13 +395,20 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
         request_path=exchange.path,
         session_id=labels.session_id,
         conversation_id=labels.conversation_id,
-        user_id=labels.user_id or (user if isinstance(user, str) and user else None),
+        user_id=labels.user_id or _user(reading.request),
         tags=labels.tags,
         prompt_name=labels.prompt_name or _short(named.get("id")),
         prompt_version=labels.prompt_version or _short(named.get("version")),
         dropped=reading.dropped,
         notes=_notes(exchange, reading),
     )
+
+
+def _user(request: JSON) -> str | None:
+    """Return who a request says it is for: OpenAI's `user`, or `metadata.user_id` as Anthropic has it."""
+    metadata = request.get("metadata")
+    named = metadata.get("user_id") if isinstance(metadata, dict) else None
+    return next((value for value in (request.get("user"), named) if isinstance(value, str) and value), None)
 
 
 def _short(value: Any) -> str | None:

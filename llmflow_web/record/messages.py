@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from llmflow_web.model import JSON, PART_ANSWER, PART_INPUT, PART_OUTPUT, PART_REQUEST, PART_RESPONSE
+from llmflow_web.record.messages_anthropic import parts_of_block, split_results
 from llmflow_web.record.messages_gemini import answered_by_gemini, asked_of_gemini
 from llmflow_web.wire.forms import form_fields
 
@@ -140,8 +141,9 @@ def _answer(value: JSON, request: JSON) -> list[JSON]:
         return _items(value["output"], "assistant")
     if isinstance(value.get("data"), list):
         return [_message("assistant", _data(value, request))]
-    if isinstance(value.get("text"), str):
-        return [_message("assistant", [_text(value["text"]), *_calls(value)])]
+    text = value.get("text", value.get("completion"))  # the latter is Anthropic's old way
+    if isinstance(text, str):
+        return [_message("assistant", [_text(text), *_calls(value)])]
     if "role" in value:
         return _items([value], "assistant")
     return [_single(value)] if value else []
@@ -224,7 +226,7 @@ def _items(items: list[Any], role: str) -> list[JSON]:
         if not isinstance(item, dict):
             found.append(_message(role, _parts(item)))
         elif "role" in item:
-            found.append(_chat_message(item, role))
+            found += split_results(_chat_message(item, role))
         else:
             found.append(_response_item(item, role))
     return found
@@ -248,6 +250,8 @@ def _chat_message(message: JSON, default_role: str) -> JSON:
     for name in ("name", "tool_call_id"):
         if isinstance(message.get(name), str):
             found[name] = message[name]
+    if isinstance(message.get("stop_reason"), str):  # Anthropic's answer is a message itself
+        found["finish_reason"] = message["stop_reason"]
     return found
 
 
@@ -350,9 +354,11 @@ def _parts(content: Any) -> list[JSON]:
         return []
     if isinstance(content, str):
         return [_text(content)]
-    if isinstance(content, list):
-        return [_part(part) for part in content]
-    return [_part(content)]
+    found: list[JSON] = []
+    for part in content if isinstance(content, list) else [content]:
+        native = parts_of_block(part) if isinstance(part, dict) else None
+        found += [_part(part)] if native is None else native
+    return found
 
 
 def _part(part: Any) -> JSON:
@@ -367,7 +373,7 @@ def _typed_part(part: JSON) -> JSON:
         return _text(part["text"])
     if kind in ("reasoning_text", "summary_text") and isinstance(part.get("text"), str):
         return {"type": "reasoning", "text": part["text"]}
-    if kind == "thinking":
+    if kind == "thinking":  # a list of texts is Mistral's, a text Anthropic's
         return {"type": "reasoning", "text": _as_string(part.get("thinking"))}
     if kind == "refusal" and isinstance(part.get("refusal"), str):
         return {"type": "refusal", "text": part["refusal"]}

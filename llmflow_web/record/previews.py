@@ -89,7 +89,7 @@ def _characters(value: Any, depth: int) -> int:
     if isinstance(value, list):
         return sum(_characters(item, depth + 1) for item in value)
     if isinstance(value, dict):
-        skipped = ("input_audio", "image_url", "file_data", "file", "type", "role", "id")
+        skipped = ("input_audio", "image_url", "file_data", "file", "source", "type", "role", "id")
         return sum(_characters(item, depth + 1) for name, item in value.items() if name not in skipped)
     return 0
 
