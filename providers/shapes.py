@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,9 @@ _FEATURELESS: dict[str, tuple[Any, ...]] = {
     "parallel_tool_calls": (True,),
 }
 """Values that ask for what happens anyway."""
+
+MAX_NAME_CHARS = 64
+_UNSPEAKABLE = re.compile(r"[^A-Za-z0-9_.-]")  # names of fields are told in a header
 
 
 # ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +188,7 @@ def ignored_fields(request: JSON, known: Iterable[str]) -> list[str]:
     """List the fields a client set to something that matters and that are not among the `known` ones."""
     names = frozenset(known)
     return [
-        name
+        _UNSPEAKABLE.sub("?", name[:MAX_NAME_CHARS])
         for name, value in request.items()
         if name not in names and value and not any(value == quiet for quiet in _FEATURELESS.get(name, ()))
     ]

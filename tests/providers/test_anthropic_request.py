@@ -517,6 +517,7 @@ def test_ignored_fields_are_listed():
     asked = {"seed": 7, "logprobs": True, "presence_penalty": 0.5, "logit_bias": {"1": 2}, "store": True, "new": 1}
     assert set(ignored(**asked)) == set(asked)
     assert ignored(n=1, seed=None, frequency_penalty=0, logprobs=False, store=False, modalities=["text"]) == ()
+    assert ignored(**{"x\r\nset-cookie: ä": 1}) == ("x??set-cookie???",)
     assert ignored({**user("Hi"), "name": "Ann"}) == ("messages.name",)
 
 
