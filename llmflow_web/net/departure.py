@@ -126,6 +126,9 @@ class Departure:
         except BadRequest as error:
             relay.reject(error)
             return
+        except RecursionError:
+            relay.reject(BadRequest("The body is nested too deeply to be translated."))
+            return
         exchange.dropped = outgoing.ignored
         if outgoing.ignored:
             relay.add_header("x-llmflow-ignored", ", ".join(outgoing.ignored))

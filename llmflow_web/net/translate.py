@@ -8,6 +8,7 @@ the client sent and saw; the tokens in it are the provider's own count.
 from __future__ import annotations
 
 import json
+import re
 from typing import Protocol
 
 from llmflow_web.errors import LLMFlowError, UpstreamClosed, UpstreamProtocol
@@ -24,7 +25,12 @@ from llmflow_web.wire.sse import SSEDecoder, encode
 MAX_TRANSLATED_ANSWER_BYTES = 64 * 1024 * 1024
 """A whole answer is gathered before it is translated; a longer one is refused with a 502 that names this limit."""
 
+STATUS_WRONG_KEY = 401
+"""What OpenAI answers a wrong key with; Gemini says 400."""
+
 DONE = b"data: [DONE]\n\n"
+MAX_PAGE_CHARS = 8 * 1024
+_TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _REPLACED = HOP_BY_HOP | {b"content-length", b"content-type", b"content-encoding"}
 
 
@@ -145,7 +151,8 @@ class TranslatedRelay(Relay):
             # The provider's own end never came: the client must not take what it has for a whole answer.
             self.fail(UpstreamClosed("the stream ended without its end marker"))
             return
-        self._send_events(owed + DONE)
+        # After an error there is no [DONE]: what came is no whole answer.
+        self._send_events(owed + DONE if machine.is_complete else owed)
         self._call.write_wire(LAST_CHUNK)
         self._close("finished")
         self._call.finish()
@@ -178,17 +185,26 @@ class TranslatedRelay(Relay):
             self.fail(UpstreamProtocol(f"the answer could not be read as {self._provider.title}'s: {error}"))
             return
         data = _json(self._dated(value)).encode()
+        if status >= 400:
+            self._note_error(value)
         self._keep(data)
         self._call.start_relay(self._translated_head(), framing=FRAMING_LENGTH, length=len(data), data=data)
         self._close("finished")
         self._call.finish()
 
+    def _note_error(self, value: JSON) -> None:
+        """Say in status and header what providers only say in the body: a wrong key, and how long to wait."""
+        exchange, error = self.exchange, value["error"]
+        if error.get("code") == "invalid_api_key":
+            exchange.response_status = STATUS_WRONG_KEY
+        wait = error.get("retry_after")
+        if wait is not None and get(exchange.response_headers, b"retry-after") is None:
+            exchange.response_headers = [*exchange.response_headers, (b"retry-after", b"Retry-After: %d" % wait)]
+
     def _translated(self, status: int, body: bytes) -> JSON:
         native = _parsed(body)
         if status >= 400:
-            return self._provider.translate_error(
-                status, native if isinstance(native, dict) else body.decode("utf-8", "replace")
-            )
+            return self._provider.translate_error(status, native if isinstance(native, dict) else _words_of(body))
         if not isinstance(native, dict) or self._operation.response is None:
             raise ValueError("it is not a JSON object")
         self.exchange.usage = self._provider.usage(native, self._original)
@@ -218,10 +234,21 @@ def _json(value: JSON) -> str:
 def _parsed(body: bytes) -> object:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+
+
+def _words_of(body: bytes) -> str:
+    """Return an error body that is no JSON object; of a page of some gateway's only its words."""
+    text = body.decode("utf-8", "replace")
+    if not text.lstrip().startswith("<"):
+        return text
+    return " ".join(_TAGS.sub(" ", text[:MAX_PAGE_CHARS]).split())
 
 
 def _answer_headers(head: ResponseHead, content_type: bytes) -> list[tuple[bytes, bytes]]:
     kept = [(name, line) for name, line in head.headers if name not in _REPLACED]
+    request_id = get(head.headers, b"request-id")  # Anthropic's name of it
+    if request_id is not None and get(head.headers, b"x-request-id") is None:
+        kept.append((b"x-request-id", b"X-Request-Id: " + request_id))
     return [*kept, (b"content-type", b"Content-Type: " + content_type)]

@@ -237,6 +237,8 @@ class RowMaker:
         seen, status = reading.response, exchange.response_status
         body = parsed_object(seen.data)
         reading.answer = body
+        if status >= 400 and not seen.size and exchange.error:
+            return  # refused by LLMFlow: the exchange has the sentence
         if status >= 400:
             text = body if body is not None else seen.data[:4096].decode("utf-8", "replace")
             reading.error = provider.error(status, text)
