@@ -22,7 +22,7 @@ from .gemini_stream import GeminiStream, GeminiTranslator, completion_of
 from .openai import answer as openai_answer
 from .openai import authorize as bearer
 from .openai import native as openai_native
-from .openai_stream import OpenAIStream
+from .shapes import EitherStream
 from .usage import usage_from
 
 _METHOD = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?/(?:[^:]*/)?((?:models|tunedModels)/[^/:]+):(\w+)$")
@@ -88,8 +88,9 @@ def usage(body: JSON, request: JSON) -> Usage | None:
 
 
 def stream(operation: str, request: JSON) -> StreamTranslator:
-    """Start observing a stream: by its request it is OpenAI's dialect, else Google's own."""
-    return OpenAIStream(operation, request) if "messages" in request else GeminiStream(request)
+    """Start observing a stream: Google's own where the request is, else whichever dialect the first event has."""
+    own = GeminiStream(request)
+    return own if "contents" in request else EitherStream(operation, request, own)
 
 
 # ── translation ──────────────────────────────────────────────────────────────────────────────────────────────────────

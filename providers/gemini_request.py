@@ -44,12 +44,12 @@ _PLAIN = {
     "seed": "seed",
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
-    "top_logprobs": "logprobs",
 }
 _READ = frozenset(_PLAIN) | {
     "model", "messages", "max_tokens", "max_completion_tokens", "stop", "stream", "stream_options", "tools",
     "tool_choice", "functions", "function_call", "response_format", "reasoning_effort", "n", "logprobs", "modalities",
     "audio", "service_tier", "web_search_options", "extra_body", "google", "safety_settings", "parallel_tool_calls",
+    "top_logprobs",
 }  # fmt: skip
 _TIERS = {"flex": "flex", "priority": "priority", "default": "standard"}
 _MODALITIES = {"text": "TEXT", "audio": "AUDIO", "image": "IMAGE"}
@@ -204,10 +204,16 @@ class _Draft:
             raise impossible("stop", f"Gemini takes at most {MAX_STOP_SEQUENCES} stop sequences")
         if stops:
             config["stopSequences"] = stops
+        self._add_logprobs()
+
+    def _add_logprobs(self) -> None:
+        best = self._body.get("top_logprobs")
         if self._body.get("logprobs") is True:
-            config["responseLogprobs"] = True
-        elif "logprobs" in config and not config["logprobs"]:
-            del config["logprobs"]
+            self._config["responseLogprobs"] = True
+            if best:
+                self._config["logprobs"] = best
+        elif best:
+            self.ignored.append("top_logprobs")  # it says something only beside logprobs
 
     def _add_format(self) -> None:
         wanted = self._body.get("response_format")

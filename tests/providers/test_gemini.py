@@ -5,7 +5,8 @@ import json
 import struct
 
 import pytest
-from adapter_help import CUTS, body_of, facts, figures, json_values, put_together, run, stream_of
+from adapter_help import CUTS, body_of, facts, figures, json_values, price_book, put_together, run, stream_of
+from gemini_like import complaint, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llmflow_web.providers.gemini import GEMINI
@@ -24,7 +25,7 @@ ASKED = {
     "stream": True,
     "stream_options": {"include_usage": True},
 }
-LOST_IN_CHUNKS = ("images", "extra_content", "annotations")
+LOST_IN_CHUNKS = ("extra_content",)
 
 
 def target(**fields: object) -> Target:
@@ -185,6 +186,36 @@ def test_there_and_back(name):
     ]
     signatures = [part["thoughtSignature"] for part in sent["parts"] if "thoughtSignature" in part]
     assert signatures == [part["thoughtSignature"] for part in parts if "thoughtSignature" in part]
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-3-pro-preview"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"reasoning_effort": "low"},
+        {"logprobs": True, "top_logprobs": 3, "n": 2, "stop": "x"},
+        {"top_logprobs": 2, "temperature": 0},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}},
+    ],
+)
+def test_a_tool_loop_is_one_google_takes(model, fields):
+    """Two parallel calls, their results, another question: each request passes what the API checks."""
+    memory: dict = {}
+    operation = chat(memory=memory)
+    parameters = {"type": "object", "properties": {"c": {"type": "string"}}, "required": ["c"]}
+    tools = [{"type": "function", "function": {"name": name, "parameters": parameters}} for name in ("weather", "now")]
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "?"}]
+    for _ in range(3):
+        request = {"model": model, "messages": messages, "tools": tools, **fields}
+        body = json.loads(operation.request(request, target(memory=memory)).body)
+        assert complaint(body, model) is None
+        made = operation.response(whole(body, model), request)["choices"][0]["message"]
+        calls = [{key: call[key] for key in ("id", "type", "function")} for call in made.get("tool_calls", ())]
+        messages.append({"role": "assistant", "content": made["content"], **({"tool_calls": calls} if calls else {})})
+        messages += [{"role": "tool", "tool_call_id": call["id"], "content": "ok"} for call in calls]
+        if not calls:
+            messages.append({"role": "user", "content": "And?"})
 
 
 NATIVE = json_values(
@@ -500,6 +531,30 @@ def test_usage_of_other_methods():
         "prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10, "reasoning_tokens": 3,
     }  # fmt: skip
     assert GEMINI.usage({"error": {}}, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "cost"),
+    [
+        (
+            "gemini-2.5-flash",
+            {"promptTokenCount": 3000, "cachedContentTokenCount": 1000, "candidatesTokenCount": 800,
+             "thoughtsTokenCount": 700, "totalTokenCount": 4500,
+             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 2500}, {"modality": "AUDIO", "tokenCount": 500}]},
+            0.00473,
+        ),
+        (
+            "gemini-2.5-pro",
+            {"promptTokenCount": 250000, "cachedContentTokenCount": 50000, "candidatesTokenCount": 3000,
+             "thoughtsTokenCount": 1000, "totalTokenCount": 254000},
+            0.5725,
+        ),
+    ],
+)  # fmt: skip
+def test_costs(model, usage, cost):
+    """Calls cost what the worked examples of the price sheet say."""
+    found = GEMINI.usage({"usageMetadata": usage, "modelVersion": model}, {})
+    assert price_book().price(GEMINI, [model], found).total == pytest.approx(cost)
 
 
 # ── embeddings, models, errors ───────────────────────────────────────────────────────────────────────────────────────

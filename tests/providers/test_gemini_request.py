@@ -484,6 +484,7 @@ def test_tiers(tier, expected):
         ({"tools": [tool(strict=True), tool("g", strict=True)], "parallel_tool_calls": False},
          {"parallel_tool_calls", "tools.function.strict"}),
         ({"service_tier": "scale"}, {"service_tier"}),
+        ({"top_logprobs": 2}, {"top_logprobs"}),
         ({"modalities": ["audio"], "audio": {"voice": {"id": "Kore"}, "format": "mp3"}}, {"audio.format"}),
         ({"web_search_options": {"search_context_size": "low"}}, {"web_search_options.search_context_size"}),
         ({"messages": [{"role": "user", "name": "Ada", "content": [
