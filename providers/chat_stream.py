@@ -118,6 +118,7 @@ class _Choice:
         self._audio_data: list[str] = []
         self._transcript: list[str] = []
         self._annotations: list[Any] = []
+        self._images: list[Any] = []  # pictures among the answer: OpenRouter's word, and ours for Gemini's
         self._logprobs: dict[str, list[Any]] = {}
         self._finish_reason: str | None = None
         self._extra: JSON = {}
@@ -157,6 +158,9 @@ class _Choice:
             has_content = True
         if isinstance(delta.get("annotations"), list):
             self._annotations.extend(delta["annotations"])
+        if isinstance(delta.get("images"), list):
+            self._images.extend(delta["images"])
+            has_content |= bool(delta["images"])
         if isinstance(delta.get("audio"), dict):
             has_content |= self._take_audio(delta["audio"])
         return has_content
@@ -227,6 +231,8 @@ class _Choice:
             message["function_call"] = self._function
         if self._annotations:
             message["annotations"] = self._annotations
+        if self._images:
+            message["images"] = self._images
         if self._audio or self._audio_data or self._transcript:
             message["audio"] = self._audio_body()
         has_other = calls or self._function or message["refusal"] or "audio" in message
