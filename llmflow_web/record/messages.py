@@ -295,9 +295,10 @@ def _audio(audio: Any) -> list[JSON]:
 
 
 def _images(images: Any) -> list[JSON]:
-    """Show Ollama's images: base64 without a word of what they are; browsers look for themselves."""
-    found = [image for image in images if isinstance(image, str)] if isinstance(images, list) else []
-    return [{"type": "image", "url": f"data:image/png;base64,{image}"} for image in found]
+    """Show images beside a content: typed parts, or Ollama's base64 without a word of what it is."""
+    found = images if isinstance(images, list) else []
+    parts = [_part(image) for image in found if isinstance(image, dict)]
+    return parts + [{"type": "image", "url": f"data:image/png;base64,{one}"} for one in found if isinstance(one, str)]
 
 
 def _calls(message: JSON) -> list[JSON]:

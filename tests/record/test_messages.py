@@ -247,3 +247,15 @@ def test_no_contents_raise(request, response, operation):
 def test_any_bytes(data):
     """Bytes that are no JSON neither."""
     messages_of(None, "chat", {PART_REQUEST: data, PART_RESPONSE: data, PART_INPUT: data, PART_OUTPUT: data})
+
+
+def test_images_beside_the_content():
+    """Pictures a model made stand in `images`: typed by OpenRouter and us, bare base64 with Ollama."""
+    typed = {"type": "image_url", "image_url": {"url": "data:image/webp;base64,AA=="}}
+    message = {"role": "assistant", "content": "here", "images": [typed, "BB=="]}
+    _, said = shown({}, {"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert said[0]["parts"] == [
+        text("here"),
+        {"type": "image", "url": "data:image/webp;base64,AA=="},
+        {"type": "image", "url": "data:image/png;base64,BB=="},
+    ]
