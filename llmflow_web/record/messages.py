@@ -68,10 +68,11 @@ def _input(source: Any) -> list[JSON]:
 def _asked(source: JSON) -> list[JSON]:
     if isinstance(source.get("messages"), list):
         return _system(source, "system") + _items(source["messages"], "user")
-    if source.get("input") is not None:
-        return _system(source, "instructions") + _plain_or_items(source["input"])
-    if source.get("prompt") is not None:
-        return _system(source, "system") + _plain_or_items(source["prompt"])
+    for name, before in (("input", "instructions"), ("prompt", "system"), ("texts", "")):  # texts: Cohere's embed
+        if source.get(name) is not None:
+            return _system(source, before) + _plain_or_items(source[name])
+    if isinstance(source.get("query"), str) and isinstance(source.get("documents"), list):  # rerank
+        return [_message("user", _parts(source["query"])), *_plain_or_items(source["documents"])]
     if isinstance(source.get("message"), str):  # Cohere v1
         return [
             *_system(source, "preamble"),
@@ -247,9 +248,9 @@ def _chat_message(message: JSON, default_role: str) -> JSON:
         parts += _audio(message.get("audio"))
         parts += _calls(message)
         found = _message(role, parts)
-    for name in ("name", "tool_call_id"):
-        if isinstance(message.get(name), str):
-            found[name] = message[name]
+    for name, key in (("tool_name", "name"), ("name", "name"), ("tool_call_id", "tool_call_id")):
+        if isinstance(message.get(name), str):  # tool_name is Ollama's
+            found[key] = message[name]
     if isinstance(message.get("stop_reason"), str):  # Anthropic's answer is a message itself
         found["finish_reason"] = message["stop_reason"]
     return found

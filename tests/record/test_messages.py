@@ -169,6 +169,33 @@ def test_other_answers(response, parts):
     assert [message["parts"] for message in shown({}, response)[1]] == [parts]
 
 
+def test_cohere_and_ollama_as_they_are():
+    """Plans, thoughts, calls and results of native turns are parts; texts to embed and documents to rank are texts."""
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asked, output = shown(
+        {
+            "messages": [
+                {"role": "assistant", "tool_plan": "Ask.", "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c1", "content": [{"type": "document", "document": {"data": "sun"}}]},
+                {"role": "tool", "tool_name": "f", "content": "sun"},
+            ]
+        },
+        {"message": {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "A"}]}, "finish_reason": "COMPLETE"},
+    )  # fmt: skip
+    assert asked[0]["parts"] == [
+        {"type": "reasoning", "text": "Ask."},
+        {"type": "tool_call", "id": "c1", "name": "f", "arguments": "{}"},
+    ]
+    assert json.loads(asked[1]["parts"][0]["content"]) == [{"type": "document", "document": {"data": "sun"}}]
+    assert (asked[2]["name"], asked[2]["parts"][0]["content"]) == ("f", "sun")
+    assert output == [
+        {"role": "assistant", "parts": [{"type": "reasoning", "text": "Hm."}, text("A")], "finish_reason": "COMPLETE"}
+    ]
+    assert shown({"texts": ["a", "b"]})[0] == [{"role": "user", "parts": [text("a"), text("b")]}]
+    ranked = shown({"query": "q", "documents": ["d"]})[0]
+    assert [message["parts"] for message in ranked] == [[text("q")], [text("d")]]
+
+
 def test_plain_transcripts():
     """A transcription asked for as text is its own answer."""
     assert shown({}, b"1\n00:00 Hallo", "transcription")[1] == [
