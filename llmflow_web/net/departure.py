@@ -37,7 +37,7 @@ _OPENAI_ONLY = b"openai-"
 class Departure:
     """Sends one call on its way. Raises nothing; what cannot be sent is handed to `relay.reject`."""
 
-    __slots__ = ("_call", "_client", "_key", "_relay", "_upstream")
+    __slots__ = ("_call", "_client", "_is_rekeyed", "_key", "_relay", "_upstream")
 
     def __init__(self, client: Client, call: ServerCall, upstream: Upstream, relay: Relay, key: str | None) -> None:
         """Prepare. key: from the environment, where the client brought none."""
@@ -46,6 +46,7 @@ class Departure:
         self._upstream = upstream
         self._relay = relay
         self._key = key
+        self._is_rekeyed = False  # the key moves to another header: Azure takes OpenAI's bodies, not its Authorization
 
     # ── as it came ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -80,23 +81,18 @@ class Departure:
         ]
         named = tokens(request.headers, b"connection")
         is_reduced = exchange.source == "proxy"
-        is_rekeyed = self._is_rekeyed()
         for name, line in request.headers:
             if name in _DROPPED or name in named or name.startswith(b"x-llmflow-"):
                 continue
-            if is_rekeyed and name in _KEY_HEADERS:
+            if self._is_rekeyed and name in _KEY_HEADERS:
                 continue
             if is_reduced and name == b"accept-encoding":
                 value = b"identity" if is_spliced else reduce_accept_encoding(value_of(line))
                 lines.append(b"Accept-Encoding: " + value)
                 continue
             lines.append(line)
-        lines += self._key_lines(self._client_key() if is_rekeyed else None)
+        lines += self._key_lines(self._client_key() if self._is_rekeyed else None)
         return b"\r\n".join(lines) + b"\r\n" + framing + b"\r\n"
-
-    def _is_rekeyed(self) -> bool:
-        """Say whether the key moves to another header: Azure takes OpenAI's bodies, not its Authorization."""
-        return self._upstream.provider.path is not None and self._relay.exchange.source == "proxy"
 
     # ── where the body says ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -111,6 +107,7 @@ class Departure:
             self._relay.reject(error)
             return
         exchange.upstream_path, _, exchange.query = path.partition("?")
+        self._is_rekeyed = True
         send()
 
     # ── translated ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,7 +153,7 @@ class Departure:
         lines += _lines(
             pair for pair in self._upstream.provider.default_headers if pair[0].lower().encode() not in given
         )
-        lines += _lines(pair for pair in outgoing.headers if pair[0].lower().encode() not in given)
+        lines += _lines(outgoing.headers)  # one the client sent too is a list with both (anthropic-beta)
         lines += self._key_lines(self._client_key())
         lines.append(b"Accept-Encoding: identity")
         framing = b"Content-Length: %d\r\n" % len(outgoing.body) if outgoing.body or outgoing.method == "POST" else b""

@@ -199,7 +199,7 @@ class Dispatcher:
     def _begin_placed(
         self, call: ServerCall, upstream: Upstream, asked: str, relay: Relay, departure: Departure
     ) -> None:
-        target = self._target(upstream)
+        target = self._target(call, upstream)
         wants_usage = _wants_usage(call.head, upstream, relay.exchange)
         _gather(
             call,
@@ -212,7 +212,7 @@ class Dispatcher:
     def _begin_translated(
         self, call: ServerCall, upstream: Upstream, operation: Operation, relay: Relay, departure: Departure
     ) -> None:
-        target = self._target(upstream)
+        target = self._target(call, upstream)
         bound = operation.bind(target) if operation.bind is not None else operation
         _gather(
             call,
@@ -222,13 +222,18 @@ class Dispatcher:
             departure.refuse_long(MAX_TRANSLATED_BODY_BYTES),
         )
 
-    def _target(self, upstream: Upstream) -> Target:
+    def _target(self, call: ServerCall, upstream: Upstream) -> Target:
+        given = {
+            name: value.decode("latin-1")
+            for name, _ in upstream.provider.default_headers
+            if (value := call.header(name.encode("ascii"))) is not None
+        }
         memory = self._memories.setdefault(upstream.name, BoundedMemory(MAX_REMEMBERED))
         return Target(
             url=upstream.url,
             now=self._clock_ns() / 1e9,
             new_id=self._ids.span,
-            options=upstream.options,
+            options={**upstream.options, **given} if given else upstream.options,
             memory=memory,
         )
 
