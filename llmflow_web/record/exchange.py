@@ -203,7 +203,7 @@ class RowMaker:
         if exchange.response is not None and exchange.arrivals:
             reading.arrivals = decoded_arrivals(
                 exchange.response,
-                exchange.arrivals,
+                list(exchange.arrivals),
                 content_encoding,
                 self._max_body_bytes,
                 is_chunked=exchange.is_chunked,

@@ -17,6 +17,7 @@ from llmflow_web.model import (
     PART_INPUT,
     PART_REQUEST,
     PART_RESPONSE,
+    Arrivals,
     Body,
     Capture,
     Cost,
@@ -87,7 +88,7 @@ def exchange(
     call.response_status = status
     call.response_headers = [header(*pair) for pair in response_headers]
     call.response = capture(answer)
-    call.arrivals = [(0, 12 * MS)]
+    call.arrivals.append((0, 12 * MS))
     for name, value in more.items():
         setattr(call, name, value)
     return call
@@ -173,7 +174,7 @@ def test_a_stream():
 def arriving(data: bytes, *, chunk: bool = False, pack=lambda piece: piece, **more: object) -> Exchange:
     """Make a stream whose events came one by one, 1 ms apart, the first 2 ms after the request."""
     call = streamed(b"", **more)
-    call.response, call.arrivals, call.is_chunked = Capture(1 << 20), [], chunk
+    call.response, call.arrivals, call.is_chunked = Capture(1 << 20), Arrivals(), chunk
     for number, event in enumerate(data.split(b"\n\n")[:-1]):
         call.arrivals.append((call.response.size, (12 + number) * MS))
         piece = pack(event + b"\n\n")
