@@ -67,7 +67,8 @@ class Call:
 
     __slots__ = (
         "_connection", "_decoder", "_framing", "_keep", "_left", "_stage", "extra_lines", "head", "is_loopback",
-        "lost_because", "on_disconnect", "on_pause", "on_resume", "path", "peer", "query", "received_ns", "route", "whole_body",
+        "lost_because", "on_disconnect", "on_pause", "on_resume", "path", "peer", "query", "received_ns", "route",
+        "whole_body",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, head: RequestHead, whole_body: bytes | None) -> None:
