@@ -484,6 +484,16 @@ def test_secrets_in_bodies():
     assert parts(row)[PART_ARRIVALS]
 
 
+def test_the_calls_own_key_is_masked_wherever_it_turns_up():
+    """A key of no known shape that was sent is masked in an answer that repeats it; a word sent as a key is not."""
+    key = "0123456789abcdef0123456789abcdef"
+    answer = json.dumps({"error": {"message": f"The key {key} is unknown in not-needed-here."}}).encode()
+    sent = [("Authorization", "Bearer not-needed-here"), ("api-key", key), ("Content-Type", "application/json")]
+    row = row_of(exchange(answer=answer, status=401, request_headers=sent))
+    assert row.span.error == "The key 0123…[redacted 32] is unknown in not-needed-here."
+    assert not any(key.encode() in body.data for body in row.bodies)
+
+
 def test_secrets_in_labels():
     """A key that somebody put into a path, a tag, or a session's or user's name is masked; ids stay as sent."""
     own = [(f"X-LLMFlow-{name}", f"{KEY} x") for name in ("Tags", "Session-Id", "Conversation-Id", "User-Id", "Prompt")]
