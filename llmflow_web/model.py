@@ -6,7 +6,8 @@ money is USD; tokens are OpenAI's counting (prompt includes cached and cache wri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -245,6 +246,26 @@ Header = tuple[bytes, bytes]
 """A header as it travelled: (lower-case name, the whole line as sent without its CRLF)."""
 
 
+class Arrivals:
+    """When each piece of a body came: (bytes seen before it, perf_counter_ns), in 16 bytes each."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+
+    def append(self, arrival: tuple[int, int]) -> None:
+        """Note one more piece."""
+        self._numbers.extend(arrival)
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 2
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        numbers = iter(self._numbers)
+        return zip(numbers, numbers, strict=True)
+
+
 class Exchange:
     """One HTTP request and its response as the proxy saw them, raw. Filled on the loop, read by the writer thread."""
 
@@ -279,7 +300,7 @@ class Exchange:
         self.response_headers: Sequence[Header] = ()
         self.response: Capture | None = None  # wire bytes; is_chunked: chunk framing included
         self.is_chunked = False
-        self.arrivals: list[tuple[int, int]] = []  # (bytes of `response` seen before it, perf_counter_ns)
+        self.arrivals = Arrivals()  # of `response`, as it came off the wire
         self.ending: Ending = "finished"
         self.error: str | None = None  # our own sentence when there is no answer to quote
         self.record = "on"  # on | meta | off

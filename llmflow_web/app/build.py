@@ -118,9 +118,11 @@ class House:
         """Make rows of what comes down the queue. On the writer thread, which makes the maker at its first item."""
         if self._row_maker is None:
             from llmflow_web.record.exchange import RowMaker
+            from llmflow_web.record.redact import is_telling
 
             rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
-            secrets = (self.config.token,) if self.config.token else ()
+            keys = [upstream.key for upstream in self.upstreams.values() if upstream.key and is_telling(upstream.key)]
+            secrets = [self.config.token, *keys] if self.config.token else keys
             limit = self.config.max_stored_body
             self._row_maker = RowMaker(rows, self.prices, max_body_bytes=limit, secrets=secrets)
         return self._row_maker(item)

@@ -44,6 +44,7 @@ class ServerCall(Protocol):
     received_ns: int  # perf_counter_ns at the head's last byte
     whole_body: bytes | None  # the body, if all of it came with the head (b"" when there is none), else None
     on_disconnect: Callable[[], None] | None  # called once if the client goes before the answer is finished
+    lost_because: str  # why it is over where it was not the client that went; read in on_disconnect
     on_pause: Callable[[], None] | None  # the client reads too slowly: stop writing …
     on_resume: Callable[[], None] | None  # … and go on
     route: str  # a short name for console and debugging, set by the route

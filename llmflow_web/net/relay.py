@@ -234,6 +234,8 @@ class Relay:
             return
         if self._client_call is not None:
             self._client_call.abort()
+        if self._call.lost_because:
+            self.exchange.error = self._call.lost_because
         self._close("client_closed")
 
     def break_off(self, error: LLMFlowError) -> None:

@@ -116,7 +116,7 @@ class HttpServer:
             connection.close_if_idle()
         await self._wait_until_empty(grace_s)
         for connection in list(self.connections):
-            connection.abort()
+            connection.abort("LLMFlow was stopped before the answer was complete")
         for transport in list(self._upgraded):
             transport.abort()
         await self._wait_until_empty(1.0)

@@ -67,7 +67,8 @@ class Call:
 
     __slots__ = (
         "_connection", "_decoder", "_framing", "_keep", "_left", "_stage", "extra_lines", "head", "is_loopback",
-        "on_disconnect", "on_pause", "on_resume", "path", "peer", "query", "received_ns", "route", "whole_body",
+        "lost_because", "on_disconnect", "on_pause", "on_resume", "path", "peer", "query", "received_ns", "route",
+        "whole_body",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, head: RequestHead, whole_body: bytes | None) -> None:
@@ -78,6 +79,7 @@ class Call:
         self.received_ns = perf_counter_ns()
         self.whole_body = whole_body
         self.on_disconnect: Callable[[], None] | None = None
+        self.lost_because = ""
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
         self.route = ""

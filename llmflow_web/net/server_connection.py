@@ -462,9 +462,11 @@ class Connection(asyncio.Protocol):
         if self.state in {State.HEAD, State.DRAIN, State.LINGER}:
             self._close()
 
-    def abort(self) -> None:
-        """Close at once, whatever is running."""
+    def abort(self, reason: str) -> None:
+        """Close at once, whatever is running; its route can read the reason."""
         if self.state is State.CALL:
+            if self._call is not None:
+                self._call.lost_because = reason
             self._lose_client()
         self._transport.abort()
 
@@ -489,7 +491,7 @@ class Connection(asyncio.Protocol):
         patience.look(now, pending, is_final=self.state is State.LINGER)
         waited = patience.waited(now)
         if patience.stalled(now) > limits.write_stall_timeout_s:
-            self.abort()
+            self.abort(f"the client took nothing of the answer for {limits.write_stall_timeout_s:g} s")
         elif self._body is not None:
             if self._is_awaiting_body() and waited > limits.body_idle_timeout_s:
                 self._time_out("The body of the request stopped coming.")

@@ -43,7 +43,7 @@ from llmflow_web.record.observed import (
     response_seen,
 )
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
-from llmflow_web.record.redact import redact_bytes, redact_span, redacted_headers_json
+from llmflow_web.record.redact import credentials_in, redact_bytes, redact_span, redacted_headers_json
 from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.forms import form_fields
 from llmflow_web.wire.headers import value_of
@@ -93,6 +93,7 @@ class _Reading:
     request: JSON
     response: Seen
     request_seen: Seen
+    secrets: Sequence[bytes]
     is_streamed: bool = False  # the answer came as events
     completion: Completion | None = None
     usage: Usage | None = None
@@ -130,11 +131,13 @@ class RowMaker:
         if isinstance(item, Exchange):
             if item.record == "off":
                 return []
+            # A provider may say in its error which key it did not like, whatever shape keys have there.
+            secrets = (*self._secrets, *credentials_in(item.request_headers))
             try:
-                row = self._row(item)
+                row = self._row(item, secrets)
             except Exception as error:  # noqa: BLE001  (strangers' bytes: a call is never lost to its contents)
                 row = _bare_row(item, error)
-            redact_span(row.span, self._secrets)
+            redact_span(row.span, secrets)
             return [row]
         if isinstance(item, Row):
             return [self._foreign_row(item)]
@@ -144,11 +147,11 @@ class RowMaker:
 
     # ── a call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _row(self, exchange: Exchange) -> Row:
+    def _row(self, exchange: Exchange, secrets: Sequence[bytes]) -> Row:
         headers = dict(exchange.request_headers)
         name = exchange.dialect or exchange.provider  # a translated call reads as the client saw it
         provider = self._providers.get(name) or self._providers["openai"]
-        reading = self._read(exchange, headers, provider)
+        reading = self._read(exchange, headers, provider, secrets)
         labels = labels_from(headers, exchange.trace_id)
         span = _span(exchange, reading, labels)
         span.tool = tool_of(headers, exchange.source, exchange.provider)
@@ -161,25 +164,22 @@ class RowMaker:
             span.preview_out = answer_preview(reading.completion) or preview(span.error or "")
         return Row(span, self._bodies(exchange, reading, labels, is_whole=is_whole))
 
-    def _read(self, exchange: Exchange, headers: Mapping[bytes, bytes], provider: Provider) -> _Reading:
+    def _read(
+        self, exchange: Exchange, headers: Mapping[bytes, bytes], provider: Provider, secrets: Sequence[bytes]
+    ) -> _Reading:
         limit = self._max_body_bytes
         content_encoding = _value(headers, b"content-encoding").decode("latin-1")
         seen = request_seen(exchange.request, content_encoding, limit)
         content_type = _value(headers, b"content-type").lower()
         request: JSON = {}
         if seen.data and not seen.is_raw:
-            seen.data = self._redacted(seen.data, content_type)
+            seen.data = _redacted(seen.data, content_type, secrets)
             is_form = content_type.startswith(b"multipart/")
             request = form_fields(seen.data) if is_form else parsed_object(seen.data) or {}
         native = provider.native(exchange.method, exchange.upstream_path or exchange.path, request)
-        reading = _Reading(native, request, Seen(), seen)
+        reading = _Reading(native, request, Seen(), seen, secrets)
         self._read_answer(exchange, reading, provider)
         return reading
-
-    def _redacted(self, data: bytes, content_type: bytes) -> bytes:
-        if content_type.startswith(_BINARY_TYPES) or (content_type.startswith(b"multipart/") and not _is_text(data)):
-            return data  # a mask in a picture or a recording would only break it
-        return redact_bytes(data, self._secrets)
 
     def _read_answer(self, exchange: Exchange, reading: _Reading, provider: Provider) -> None:
         headers = dict(exchange.response_headers)
@@ -196,7 +196,7 @@ class RowMaker:
         reading.is_streamed = decoder is not None
         if decoder is not None:
             self._read_stream(exchange, reading, provider, content_encoding, decoder)
-        seen.data = self._redacted(wire, content_type)
+        seen.data = _redacted(wire, content_type, reading.secrets)
         if not reading.is_streamed:
             self._read_whole(exchange, reading, provider, content_type)
 
@@ -224,7 +224,7 @@ class RowMaker:
         if exchange.response is not None and exchange.arrivals:
             reading.arrivals = decoded_arrivals(
                 exchange.response,
-                exchange.arrivals,
+                list(exchange.arrivals),
                 content_encoding,
                 self._max_body_bytes,
                 is_chunked=exchange.is_chunked,
@@ -285,14 +285,14 @@ class RowMaker:
     def _bodies(self, exchange: Exchange, reading: _Reading, labels: Labels, *, is_whole: bool) -> list[Body]:
         bodies = [self._headers(exchange)]
         if labels.metadata:
-            bodies.append(_json_body(PART_ATTRIBUTES, {"metadata": labels.metadata}, self._secrets))
+            bodies.append(_json_body(PART_ATTRIBUTES, {"metadata": labels.metadata}, reading.secrets))
         if not is_whole:
             return bodies
         for part, seen in ((PART_REQUEST, reading.request_seen), (PART_RESPONSE, reading.response)):
             if seen.size:
                 bodies.append(Body(part, seen.data, seen.size, seen.is_cut, seen.is_raw))
         if reading.is_streamed and reading.completion is not None and reading.completion.body is not None:
-            answer = _json_body(PART_ANSWER, reading.completion.body, self._secrets)
+            answer = _json_body(PART_ANSWER, reading.completion.body, reading.secrets)
             if answer.size <= self._max_body_bytes:
                 bodies.append(answer)
         if reading.arrivals:
@@ -473,6 +473,12 @@ def _is_free(exchange: Exchange, native: Native) -> bool:
     has_failed = exchange.response_status >= 400 or not exchange.response_status
     is_quiet = native.span_type == "custom" and exchange.method in _QUIET_METHODS
     return has_failed or is_quiet or exchange.price_free or native.operation in _FREE_OPERATIONS
+
+
+def _redacted(data: bytes, content_type: bytes, secrets: Sequence[bytes]) -> bytes:
+    if content_type.startswith(_BINARY_TYPES) or (content_type.startswith(b"multipart/") and not _is_text(data)):
+        return data  # a mask in a picture or a recording would only break it
+    return redact_bytes(data, secrets)
 
 
 def _is_text(data: bytes) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from llmflow_web.model import MAX_STORED_BODY_BYTES, Capture, Exchange
+from llmflow_web.model import MAX_STORED_BODY_BYTES, Arrivals, Capture, Exchange
 
 MAX_QUEUED_ROWS = 2000
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
@@ -155,7 +155,7 @@ class Recorder:
 
     def _drop_bodies(self, exchange: Exchange) -> None:
         exchange.request = exchange.response = None
-        exchange.arrivals = []
+        exchange.arrivals = Arrivals()
         exchange.notes.append("the bodies were let go: the store could not keep up")
         self.lost_bodies += 1
 

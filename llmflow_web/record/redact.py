@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from llmflow_web.model import Header, Span
+from llmflow_web.wire.headers import value_of
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -215,6 +216,17 @@ def is_credential(name: bytes) -> bool:
     if name in CREDENTIAL_HEADERS:
         return True
     return name.endswith(_SECRET_ENDINGS) and name not in _HARMLESS_HEADERS
+
+
+def is_telling(secret: str) -> bool:
+    """Say whether a key can be masked wherever it turns up: a short one, or one without a digit, may be a plain word."""
+    return len(secret) >= MIN_LONG and any(map(str.isdigit, secret))
+
+
+def credentials_in(headers: Sequence[Header]) -> list[bytes]:
+    """Return the secrets that `headers` carry, by value."""
+    found = [_SCHEME.sub("", value_of(line).decode("latin-1")) for name, line in headers if is_credential(name)]
+    return [secret.encode("latin-1") for secret in found if is_telling(secret)]
 
 
 def _pair(name: bytes, line: bytes, secrets: Sequence[bytes]) -> list[str]:

@@ -111,7 +111,7 @@ function nextTheme() {
 // ---- totals in the header
 function showStats() {
   const stats = state.stats ?? {};
-  const values = { requests: format.compact(stats.total_requests), tokens: format.compact(stats.total_tokens), cost: format.cost(stats.total_cost), latency: format.duration(stats.avg_duration) };
+  const values = { requests: format.compact(stats.total_requests), tokens: format.compact(stats.total_tokens), cost: format.costSum(stats.total_cost, stats.unpriced_count), latency: format.duration(stats.avg_duration) };
   for (const [name, text] of Object.entries(values)) setText(/** @type {Element} */ (document.querySelector(`[data-stat="${name}"]`)), text);
 }
 

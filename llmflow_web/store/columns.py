@@ -44,9 +44,11 @@ _LIST_PLAIN = (
     "agent_name", "tool", "prompt_name", "request_method", "request_path", "replay_of", "joined_to",
     "preview_in", "preview_out", "tags", "has", "change", "is_root",
 )  # fmt: skip
-_LIST_NAMES = (*_LIST_PLAIN, "span_count", "error_count", "trace_cost", "trace_tokens")
+_OF_TRACE = ("span_count", "error_count", "trace_cost", "trace_tokens", "trace_unpriced")
+_LIST_NAMES = (*_LIST_PLAIN, *_OF_TRACE)
 LIST_SQL = (
-    ", ".join(f"s.{name}" for name in _LIST_PLAIN) + ", t.span_count, t.error_count, t.cost AS trace_cost, t.tokens"
+    ", ".join(f"s.{name}" for name in _LIST_PLAIN)
+    + ", t.span_count, t.error_count, t.cost AS trace_cost, t.tokens, t.unpriced_count"
 )
 
 _DETAIL_PLAIN = ("price_key", "prompt_version", "response_id", "chunk_count", "counts")
@@ -152,12 +154,12 @@ def detail_row(values: tuple[Any, ...]) -> JSON:
 
 
 def row_of_span(span: Span, *, seq: int, change: int | None, is_root: bool, has: int, trace: tuple[Any, ...]) -> JSON:
-    """Make the same list element from a span just written. `trace`: span_count, error_count, cost, tokens."""
+    """Make the same list element from a span just written. `trace`: what it comes to."""
     row: JSON = dict(zip(_LIST_FROM_SPAN, _list_plain_values(span), strict=True))
     row["seq"] = seq
     row["change"] = change
     row["is_root"] = is_root
     row["tags"] = list(span.tags)
     row["has"] = _names_of(has)
-    row["span_count"], row["error_count"], row["trace_cost"], row["trace_tokens"] = trace
+    row.update(zip(_OF_TRACE, trace, strict=True))
     return _finish(row)

@@ -9,6 +9,7 @@ from typing import Any
 from llmflow_web.model import JSON
 from llmflow_web.store import telemetry
 from llmflow_web.store.spans import list_spans
+from llmflow_web.store.stats import UNPRICED
 from llmflow_web.wire.filter import Filter, Page, Term
 
 _SESSION = (
@@ -38,12 +39,12 @@ def sessions(connection: sqlite3.Connection, limit: int = 50, offset: int = 0, q
 def session(connection: sqlite3.Connection, session_id: str) -> JSON | None:
     """Return a session's traces in the order they started, and their sums."""
     rows = connection.execute(
-        """
+        f"""
         SELECT t.trace_id, MIN(s.start_ns) / 1000000, MAX(s.start_ns + IFNULL(s.duration_ns, 0)) / 1000000,
           SUM(CASE WHEN s.counts THEN IFNULL(s.estimated_cost, 0.0) ELSE 0.0 END),
           SUM(CASE WHEN s.counts THEN IFNULL(s.total_tokens,
             IFNULL(s.prompt_tokens, 0) + IFNULL(s.completion_tokens, 0)) ELSE 0 END),
-          COUNT(*), SUM(IFNULL(s.status, 0) >= 400)
+          COUNT(*), SUM(IFNULL(s.status, 0) >= 400), SUM(s.counts AND {UNPRICED})
         FROM spans s CROSS JOIN traces t ON t.first_seq = s.trace_seq
         WHERE s.session_id = ? GROUP BY s.trace_seq ORDER BY 2, s.trace_seq
         """,
@@ -51,15 +52,14 @@ def session(connection: sqlite3.Connection, session_id: str) -> JSON | None:
     ).fetchall()
     if not rows:
         return None
-    names = ("trace_id", "started_at", "ended_at", "cost", "tokens", "span_count", "error_count")
+    names = ("trace_id", "started_at", "ended_at", "cost", "tokens", "span_count", "error_count", "unpriced_count")
     traces = [{**dict(zip(names, row, strict=True)), "has_error": int(row[6] > 0)} for row in rows]
-    unpriced = connection.execute("SELECT unpriced_count FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
     summary = {
         "cost": sum(row[3] for row in rows),
         "tokens": sum(row[4] for row in rows),
         "spans": sum(row[5] for row in rows),
         "errors": sum(row[6] for row in rows),
-        "unpriced_count": unpriced[0] if unpriced else 0,
+        "unpriced_count": sum(row[7] for row in rows),
     }
     return {"session_id": session_id, "traces": traces, "summary": summary}
 

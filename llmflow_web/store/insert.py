@@ -54,9 +54,9 @@ class Trace:
         self.unpriced_count += sign * share.unpriced
 
     @property
-    def shown(self) -> tuple[int, int, float, int]:
+    def shown(self) -> tuple[int, int, float, int, int]:
         """What a list element tells of the trace."""
-        return self.span_count, self.error_count, self.cost, self.tokens
+        return self.span_count, self.error_count, self.cost, self.tokens, self.unpriced_count
 
 
 @dataclass(slots=True)  # not frozen: freezing makes each of them three times as dear

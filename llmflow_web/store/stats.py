@@ -23,6 +23,9 @@ MAX_DAYS = 3660
 Query = tuple[str, list[Any]]
 
 _ERROR = "s.status IS NOT NULL AND s.status >= 400"
+UNPRICED = f"""s.estimated_cost IS NULL
+  AND (IFNULL(s.total_tokens, IFNULL(s.prompt_tokens, 0) + IFNULL(s.completion_tokens, 0)) > 0
+    OR (IFNULL(s.model, '') <> '' AND NOT ({_ERROR})))"""
 _SPANS_AS_ROLLUP = f"""
 SELECT s.start_ns / {HOUR_NS} AS hour, IFNULL(s.provider, '') AS provider, IFNULL(s.model, '') AS model,
   IFNULL(s.service_name, '') AS service_name, CASE WHEN {_ERROR} THEN 'error' ELSE '' END AS error_class,
@@ -30,8 +33,7 @@ SELECT s.start_ns / {HOUR_NS} AS hour, IFNULL(s.provider, '') AS provider, IFNUL
   IFNULL(s.total_tokens, IFNULL(s.prompt_tokens, 0) + IFNULL(s.completion_tokens, 0)) AS total_tokens,
   IFNULL(s.cached_tokens, 0) AS cached_tokens, IFNULL(s.cache_write_tokens, 0) AS cache_write_tokens,
   IFNULL(s.reasoning_tokens, 0) AS reasoning_tokens, IFNULL(s.estimated_cost, 0.0) AS cost,
-  s.estimated_cost IS NULL AND (IFNULL(s.total_tokens, IFNULL(s.prompt_tokens, 0) + IFNULL(s.completion_tokens, 0)) > 0
-    OR (IFNULL(s.model, '') <> '' AND NOT ({_ERROR}))) AS unpriced_count,
+  {UNPRICED} AS unpriced_count,
   IFNULL(s.duration_ns, 0) AS duration_ns, s.duration_ns IS NOT NULL AS duration_count,
   CAST(IFNULL(s.ttft_ms, 0) * 1000 AS INTEGER) AS ttft_us, s.ttft_ms IS NOT NULL AS ttft_count
 FROM """

@@ -97,7 +97,7 @@ def test_a_stream_may_finish_while_it_stops(config: Config, flow_at: Callable[..
 
 
 def test_the_grace_ends(flow_at: Callable[..., Any]) -> None:
-    """A stream that does not end is broken off after the grace; the stop is not held up."""
+    """A stream that does not end is broken off after the grace, and its row does not put that on the client."""
     with FakeUpstream() as upstream:
         upstream.script(wire(HEAD, b"data: {}\n\n", HANG))
         flow = flow_at(openai=upstream.url, settings={"stop_grace": 0.2})
@@ -108,6 +108,10 @@ def test_the_grace_ends(flow_at: Callable[..., Any]) -> None:
             started = time.monotonic()
             flow.stop()
             assert time.monotonic() - started < 3
+    with sqlite3.connect(flow.house.config.database) as database:
+        ((status, error),) = database.execute("SELECT status, error FROM spans").fetchall()
+    database.close()
+    assert (status, error) == (499, "LLMFlow was stopped before the answer was complete")
 
 
 def test_each_call_is_one_line(flow: Any) -> None:

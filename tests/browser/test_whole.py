@@ -99,3 +99,24 @@ def test_a_search_that_cannot_be_read_says_so_and_does_not_block(flow: Any, new_
     page.goto(f"{flow.dashboard_url}/traces?q=cost>cheap")
     page.wait_for_selector(".hint:has-text('cost>cheap')")
     page.wait_for_selector("text=No trace matches")
+
+
+def test_what_nobody_can_price_is_no_zero(flow: Any, new_page: Maker) -> None:
+    """Calls of unknown price show as unknown in the list, the header, the session and analytics, a mixed sum as at least."""
+    unknown = {"model": "nobody-knows", "prompt_tokens": 1000, "trace_id": "t", "session_id": "s"}
+    post(
+        f"{flow.dashboard_url}/api/spans", {"spans": [{**unknown, "id": "a"}, {**unknown, "id": "b", "parent_id": "a"}]}
+    )
+    flow.wait_traces(2)
+    page = new_page()
+    page.goto(f"{flow.dashboard_url}/traces")
+    page.wait_for_selector(f"{ROWS} >> text=–")
+    assert "$0" not in page.inner_text(ROWS)
+    until(page, "document.querySelector('[data-stat=cost]').textContent === '–'")
+    for path in ("sessions", "sessions/s", "analytics"):
+        page.goto(f"{flow.dashboard_url}/{path}")
+        page.wait_for_selector("main :text-is('–')")
+    known = {**unknown, "id": "c", "parent_id": "a", "estimated_cost": 0.5}
+    post(f"{flow.dashboard_url}/api/spans", known)
+    page.goto(f"{flow.dashboard_url}/traces")
+    page.wait_for_selector(f"{ROWS} >> text=≥ $0.500")

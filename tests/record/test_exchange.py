@@ -17,6 +17,7 @@ from llmflow_web.model import (
     PART_INPUT,
     PART_REQUEST,
     PART_RESPONSE,
+    Arrivals,
     Body,
     Capture,
     Cost,
@@ -87,7 +88,7 @@ def exchange(
     call.response_status = status
     call.response_headers = [header(*pair) for pair in response_headers]
     call.response = capture(answer)
-    call.arrivals = [(0, 12 * MS)]
+    call.arrivals.append((0, 12 * MS))
     for name, value in more.items():
         setattr(call, name, value)
     return call
@@ -173,7 +174,7 @@ def test_a_stream():
 def arriving(data: bytes, *, chunk: bool = False, pack=lambda piece: piece, **more: object) -> Exchange:
     """Make a stream whose events came one by one, 1 ms apart, the first 2 ms after the request."""
     call = streamed(b"", **more)
-    call.response, call.arrivals, call.is_chunked = Capture(1 << 20), [], chunk
+    call.response, call.arrivals, call.is_chunked = Capture(1 << 20), Arrivals(), chunk
     for number, event in enumerate(data.split(b"\n\n")[:-1]):
         call.arrivals.append((call.response.size, (12 + number) * MS))
         piece = pack(event + b"\n\n")
@@ -481,6 +482,16 @@ def test_secrets_in_bodies():
     assert b"9aB8cD7e" not in stored
     assert b"hunter2hunter2" not in stored
     assert parts(row)[PART_ARRIVALS]
+
+
+def test_the_calls_own_key_is_masked_wherever_it_turns_up():
+    """A key of no known shape that was sent is masked in an answer that repeats it; a word sent as a key is not."""
+    key = "0123456789abcdef0123456789abcdef"
+    answer = json.dumps({"error": {"message": f"The key {key} is unknown in not-needed-here."}}).encode()
+    sent = [("Authorization", "Bearer not-needed-here"), ("api-key", key), ("Content-Type", "application/json")]
+    row = row_of(exchange(answer=answer, status=401, request_headers=sent))
+    assert row.span.error == "The key 0123…[redacted 32] is unknown in not-needed-here."
+    assert not any(key.encode() in body.data for body in row.bodies)
 
 
 def test_secrets_in_labels():

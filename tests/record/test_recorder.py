@@ -91,7 +91,7 @@ def test_a_stalled_store_lets_calls_go_on_without_bodies(recorder, store):
     assert not recorder.is_full
     recorder.put(call())
     last = store.items[-1]
-    assert (last.request, last.response, last.arrivals) == (None, None, [])
+    assert (last.request, last.response, len(last.arrivals)) == (None, None, 0)
     assert last.notes == ["the bodies were let go: the store could not keep up"]
     assert recorder.counts()["lost_bodies"] == 1
 

@@ -38,13 +38,14 @@ def test_a_session_shows_its_traces_in_order(hand):
         make_row(trace_id="late", session_id="s", start_ns=START_NS + 5 * S, duration_ns=S),
         make_row(trace_id="early", session_id="s", start_ns=START_NS, status=500),
         make_row(trace_id="early", session_id=None),
-        make_row(trace_id="early", session_id="s", start_ns=START_NS + S, counts=False),
+        make_row(trace_id="early", session_id="s", start_ns=START_NS + S, counts=False, estimated_cost=None),
+        make_row(trace_id="early", session_id="s", start_ns=START_NS + S, estimated_cost=None),
     )
     found = groups.session(hand.connection, "s")
-    rows = [(t["trace_id"], t["span_count"], t["has_error"], t["tokens"]) for t in found["traces"]]
-    assert rows == [("early", 2, 1, 30), ("late", 1, 0, 30)]
+    rows = [(t["trace_id"], t["span_count"], t["has_error"], t["tokens"], t["unpriced_count"]) for t in found["traces"]]
+    assert rows == [("early", 3, 1, 60, 1), ("late", 1, 0, 30, 0)]
     assert found["traces"][1]["ended_at"] - found["traces"][1]["started_at"] == 1000
-    assert found["summary"] == {"cost": 0.5, "tokens": 60, "spans": 3, "errors": 1, "unpriced_count": 0}
+    assert found["summary"] == {"cost": 0.5, "tokens": 90, "spans": 4, "errors": 1, "unpriced_count": 1}
     assert groups.session(hand.connection, "unknown") is None
 
 

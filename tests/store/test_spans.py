@@ -146,11 +146,13 @@ def test_a_trace_id_gives_its_root_and_an_id_the_newest_span(hand):
 def test_roots_lists_one_row_per_trace(hand):
     """roots=1 leaves the children out, and tells what their trace comes to."""
     hand.insert(make_row(trace_id="t", id="top"), make_row(trace_id="t", id="kid", parent_id="top", status=500))
+    hand.insert(make_row(trace_id="t", id="kin", parent_id="top", estimated_cost=None))
     hand.insert(make_row(id="alone"))
     rows = spans.list_spans(hand.connection, Filter.from_query({"roots": "1"}), Page()).rows
     assert [row["id"] for row in rows] == ["alone", "top"]
     top = rows[1]
-    assert (top["span_count"], top["error_count"], top["trace_tokens"], top["trace_cost"]) == (2, 1, 60, 0.5)
+    assert (top["span_count"], top["error_count"], top["trace_tokens"], top["trace_cost"]) == (3, 1, 90, 0.5)
+    assert (top["trace_unpriced"], rows[0]["trace_unpriced"]) == (1, 0)
 
 
 def test_the_tree_hangs_children_under_parents(hand):

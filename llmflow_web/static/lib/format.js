@@ -52,6 +52,12 @@ export function cost(usd) {
   return `$${usd.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }
 
+/** A sum in which some costs are not known: at least what is known, and unknown where nothing is. @param {number|null|undefined} usd @param {number|null|undefined} unknown how many costs are missing */
+export function costSum(usd, unknown) {
+  if (!unknown) return cost(usd);
+  return usd ? `≥ ${cost(usd)}` : NONE;
+}
+
 /** US dollars in full, for bills. @param {number|null|undefined} usd */
 export function costExact(usd) {
   if (usd == null || !Number.isFinite(usd)) return NONE;

@@ -7,7 +7,7 @@ import { h, icon, put, setAttr, setText } from "./dom.js";
 /** @param {any} row what the row's whole trace comes to */
 function sums(row) {
   const isMany = (row.span_count ?? 1) > 1;
-  return { tokens: isMany ? row.trace_tokens : row.total_tokens, cost: isMany ? row.trace_cost : row.estimated_cost, isMany };
+  return { tokens: isMany ? row.trace_tokens : row.total_tokens, cost: isMany ? row.trace_cost : row.estimated_cost, unknown: isMany ? row.trace_unpriced : 0, isMany };
 }
 
 /** @type {import("./grid.js").Column[]} */
@@ -51,9 +51,9 @@ export const COLUMNS = [
     setAttr(cell, "title", known == null ? null : isMany ? `${format.count(tokens)} in all spans` : `${format.count(row.prompt_tokens)} in, ${format.count(row.completion_tokens)} out${row.is_estimated ? ", estimated" : ""}`);
   } },
   { key: "cost", label: "Cost", cls: "num", sort: "cost", render(cell, row) {
-    const { cost } = sums(row);
-    setText(cell, format.cost(cost));
-    setAttr(cell, "title", cost == null ? "unknown price" : format.costExact(cost));
+    const { cost, unknown } = sums(row);
+    setText(cell, format.costSum(cost, unknown));
+    setAttr(cell, "title", cost == null ? "unknown price" : unknown ? `${format.costExact(cost)} and ${format.plural(unknown, "call")} of unknown price` : format.costExact(cost));
   } },
   { key: "spans", label: "Spans", cls: "num", render: (cell, row) => setText(cell, format.count(row.span_count ?? 1)) },
   { key: "source", label: "Source", render: (cell, row) => setText(cell, row.source ?? "") },

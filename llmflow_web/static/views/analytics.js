@@ -27,7 +27,7 @@ export function mount(el, state) {
       const calls = sum("request_count");
       if (!calls) return void page.append(notice("No calls in this time", "Choose a longer range, or send a first call.", h("a", { class: "button", href: "/setup" }, "Setup")));
       const cards = [
-        ["Calls", format.count(calls)], ["Cost", format.cost(sum("total_cost"))], ["Tokens in", format.compact(sum("prompt_tokens"))], ["Tokens out", format.compact(sum("completion_tokens"))],
+        ["Calls", format.count(calls)], ["Cost", format.costSum(sum("total_cost"), sum("unpriced_count"))], ["Tokens in", format.compact(sum("prompt_tokens"))], ["Tokens out", format.compact(sum("completion_tokens"))],
         ["Errors", format.percent(sum("error_count") / calls)], ["Latency p50", format.duration(overall.p50_ms)], ["Latency p95", format.duration(overall.p95_ms)], ["TTFT p50", format.duration(overall.ttft_p50_ms)],
       ];
       page.append(h("dl", { class: "cards wide" }, cards.filter(([, value]) => value != null).map(([name, value]) => h("div", { class: "card" }, h("dt", null, name), h("dd", null, value)))));
@@ -36,8 +36,8 @@ export function mount(el, state) {
       const over = (title, name, text, rows = trends) => timeBars({ title, rows, value: (row) => row[name] ?? 0, label: (row) => row.label, text, href: range });
       page.append(h("div", { class: "charts wide" },
         over("Cost", "total_cost", format.cost), over("Calls", "request_count", format.count), over("Latency p95", "p95_ms", format.duration, buckets), over("Errors", "error_count", format.count), over("Tokens in", "prompt_tokens", format.compact), over("Tokens out", "completion_tokens", format.compact),
-        topBars({ title: "Cost by model", rows: (answer.by_model ?? []).filter((row) => row.model), value: (row) => row.total_cost ?? 0, label: (row) => row.model, text: (row) => format.cost(row.total_cost), href: (row) => `/traces?${new URLSearchParams({ model: row.model, since })}` }),
-        topBars({ title: "Cost by provider and service", rows: answer.by_tool ?? [], value: (row) => row.total_cost ?? 0, label: (row) => [row.provider, row.service_name].filter((one) => one && one !== "unknown").join(" · ") || "unknown", text: (row) => format.cost(row.total_cost), href: (row) => `/traces?${new URLSearchParams(row.provider && row.provider !== "unknown" ? { provider: row.provider, since } : { since })}` })));
+        topBars({ title: "Cost by model", rows: (answer.by_model ?? []).filter((row) => row.model), value: (row) => row.total_cost ?? 0, label: (row) => row.model, text: (row) => format.costSum(row.total_cost, row.unpriced_count), href: (row) => `/traces?${new URLSearchParams({ model: row.model, since })}` }),
+        topBars({ title: "Cost by provider and service", rows: answer.by_tool ?? [], value: (row) => row.total_cost ?? 0, label: (row) => [row.provider, row.service_name].filter((one) => one && one !== "unknown").join(" · ") || "unknown", text: (row) => format.costSum(row.total_cost, row.unpriced_count), href: (row) => `/traces?${new URLSearchParams(row.provider && row.provider !== "unknown" ? { provider: row.provider, since } : { since })}` })));
     },
   });
 }

@@ -28,7 +28,7 @@ export function mount(el) {
         { label: "p95", cls: "num", cell: (row) => format.duration(row.p95_ms) },
         { label: "TTFT p50", cls: "num", cell: (row) => format.duration(row.ttft_p50_ms) },
         { label: "Errors", cls: "num", cell: (row) => (row.error_count == null ? "" : format.count(row.error_count)) },
-        { label: "Cost", cls: "num", cell: (row) => [h("span", { title: row.unpriced_count ? `${format.plural(row.unpriced_count, "call")} of unknown price` : null }, row.unpriced_count ? (row.total_cost ? `≥ ${format.cost(row.total_cost)}` : format.NONE) : format.cost(row.total_cost)), share(row)] },
+        { label: "Cost", cls: "num", cell: (row) => [h("span", { title: row.unpriced_count ? `${format.plural(row.unpriced_count, "call")} of unknown price` : null }, format.costSum(row.total_cost, row.unpriced_count)), share(row)] },
       ], { label: "Models" }));
     },
   });

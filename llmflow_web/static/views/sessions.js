@@ -24,7 +24,7 @@ export function mount(el, state) {
       { label: "Agent / service", cell: (row) => row.agent_name ?? row.service_name ?? "" },
       { label: "First", cell: (row) => at(row.first_seen) }, { label: "Last", cell: (row) => at(row.last_seen) },
       { label: "Traces", cls: "num", cell: (row) => format.count(row.trace_count) }, { label: "Tokens", cls: "num", cell: (row) => format.compact(row.total_tokens) },
-      { label: "Errors", cls: "num", cell: (row) => (row.error_count == null ? "" : format.count(row.error_count)) }, { label: "Cost", cls: "num", cell: (row) => format.cost(row.total_cost) },
+      { label: "Errors", cls: "num", cell: (row) => (row.error_count == null ? "" : format.count(row.error_count)) }, { label: "Cost", cls: "num", cell: (row) => format.costSum(row.total_cost, row.unpriced_count) },
     ], { label: "Sessions" }));
     if (total > sessions.length) page.append(h("p", { class: "muted pad" }, `The newest ${format.count(sessions.length)} of ${format.count(total)} sessions.`));
   }
@@ -33,13 +33,13 @@ export function mount(el, state) {
     document.title = `${id} · LLMFlow`;
     const card = (name, value) => h("div", { class: "card" }, h("dt", null, name), h("dd", null, value));
     page.append(h("h1", null, h("a", { class: "ghost", href: "/sessions", "aria-label": "All sessions", title: "All sessions" }, icon("back")), "Session ", h("span", { class: "mono" }, id)),
-      h("dl", { class: "cards" }, card("Traces", format.count(traces.length)), card("Spans", format.count(summary.spans)), card("Tokens", format.compact(summary.tokens)), card("Cost", format.cost(summary.cost)), card("Errors", format.count(summary.errors))),
+      h("dl", { class: "cards" }, card("Traces", format.count(traces.length)), card("Spans", format.count(summary.spans)), card("Tokens", format.compact(summary.tokens)), card("Cost", format.costSum(summary.cost, summary.unpriced_count)), card("Errors", format.count(summary.errors))),
       h("p", null, h("a", { href: `/traces?${new URLSearchParams({ session: id })}` }, "Show these traces in the list")),
       table(traces, [
         { label: "Started", cell: (row) => h("a", { href: `/traces/${encodeURIComponent(row.trace_id)}?${new URLSearchParams({ session: id })}` }, at(row.started_at)) },
         { label: "Name", cell: (row) => row.name ?? row.span_name ?? h("span", { class: "mono muted" }, format.head(row.trace_id, 12)) },
         { label: "Duration", cls: "num", cell: (row) => format.duration(row.duration_ms ?? row.ended_at - row.started_at) }, { label: "Spans", cls: "num", cell: (row) => format.count(row.span_count) },
-        { label: "Tokens", cls: "num", cell: (row) => format.compact(row.tokens) }, { label: "Cost", cls: "num", cell: (row) => format.cost(row.cost) },
+        { label: "Tokens", cls: "num", cell: (row) => format.compact(row.tokens) }, { label: "Cost", cls: "num", cell: (row) => format.costSum(row.cost, row.unpriced_count) },
         { label: "Outcome", cell: (row) => h("span", { class: `outcome ${row.has_error ? "error" : "ok"}` }, icon(row.has_error ? "error" : "ok"), row.has_error ? "Error" : "OK") },
       ], { label: "Traces of the session", isError: (row) => row.has_error }));
   }

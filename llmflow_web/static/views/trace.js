@@ -119,7 +119,7 @@ export function mountTrace(el, state, list) {
         state_.kind === "error" ? h("span", { class: "pill is-warn" }, statusWord(trace.status)) : null, h("span", { class: "grow" }),
         iconButton("prev", "Previous trace ([)", () => list.step(-1)), iconButton("next", "Next trace (])", () => list.step(1)), menu(), iconButton("close", "Close (Esc)", list.close)),
       h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
-      isMany() && sum ? h("div", { class: "ids" }, h("span", null, `Whole trace: ${format.plural(sum.span_count, "span")} · ${format.duration(sum.duration_ms)} · ${format.compact(sum.total_tokens)} tokens · ${format.cost(sum.total_cost)}`)) : null,
+      isMany() && sum ? h("div", { class: "ids" }, h("span", null, `Whole trace: ${format.plural(sum.span_count, "span")} · ${format.duration(sum.duration_ms)} · ${format.compact(sum.total_tokens)} tokens · ${format.costSum(sum.total_cost, sum.unpriced_count)}`)) : null,
       h("div", { class: "ids" }, h("span", null, time(trace.timestamp, format.stamp(trace.timestamp), format.iso(trace.timestamp))),
         h("span", { class: "mono" }, `trace ${short(trace.trace_id)}`, copyButton(() => trace.trace_id, "Copy trace id")),
         trace.id !== trace.trace_id ? h("span", { class: "mono" }, `span ${short(trace.id)}`, copyButton(() => trace.id, "Copy span id")) : null,

@@ -176,7 +176,7 @@ export function mount(el, state) {
   function adopt(row) {
     for (const root of pages.known.values()) {
       if (root.trace_id !== row.trace_id) continue;
-      for (const key of ["span_count", "error_count", "trace_cost", "trace_tokens"]) if (row[key] != null) root[key] = row[key];
+      for (const key of ["span_count", "error_count", "trace_cost", "trace_tokens", "trace_unpriced"]) if (row[key] != null) root[key] = row[key];
     }
   }
 
