@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import unquote
 
 from llmflow_web.errors import BadRequest, TooLarge
 from llmflow_web.model import JSON
@@ -27,7 +28,8 @@ from llmflow_web.wire.sse import UsageChunkFilter
 
 _OURS = frozenset({b"x-trace-id", b"x-parent-id", b"x-azure-resource"})
 _DROPPED = HOP_BY_HOP | _OURS | {b"host", b"content-length", b"expect"}
-_KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key", b"authorization")
+GOOGLE_KEY_HEADER = b"x-goog-api-key"
+_KEY_HEADERS = (b"x-api-key", b"api-key", GOOGLE_KEY_HEADER, b"authorization")
 _NOT_TRANSLATED = frozenset(
     {*_KEY_HEADERS, b"content-type", b"content-encoding", b"accept", b"accept-encoding", b"cookie"}
 )
@@ -71,6 +73,12 @@ class Departure:
         )
         head = self._head(framing, is_spliced=False)
         self._relay.send(self._client, self._upstream.origin, head, first, is_complete=False, chunked=is_chunked)
+
+    def tunnel(self) -> None:
+        """Ask upstream to switch protocols, in the client's words."""
+        asked = [line for name, line in self._call.head.headers if name == b"upgrade"]
+        wish = b"".join([b"Connection: Upgrade\r\n", *(line + b"\r\n" for line in asked)])
+        self._relay.send(self._client, self._upstream.origin, self._head(wish, is_spliced=False), b"")
 
     def _head(self, framing: bytes, *, is_spliced: bool) -> bytes:
         exchange, request = self._relay.exchange, self._call.head
@@ -169,7 +177,7 @@ class Departure:
                 text = value.decode("latin-1")
                 scheme, _, bearer = text.partition(" ")
                 return bearer.strip() if name == b"authorization" and scheme.lower() == "bearer" else text
-        return None
+        return query_key(self._call, self._upstream)
 
     def _key_lines(self, client_key: str | None) -> Sequence[bytes]:
         key = client_key
@@ -177,6 +185,13 @@ class Departure:
             key = self._key
             self._relay.exchange.has_env_key = True
         return [] if key is None else _lines(self._upstream.provider.authorize(key))
+
+
+def query_key(call: ServerCall, upstream: Upstream) -> str | None:
+    """Return the key in `?key=`, which Google's API takes."""
+    if GOOGLE_KEY_HEADER not in upstream.credentials:
+        return None
+    return next((unquote(pair[4:]) for pair in call.query.split("&") if pair.startswith("key=")), None)
 
 
 def _lines(pairs: Iterable[tuple[str, str]]) -> list[bytes]:
