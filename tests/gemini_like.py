@@ -53,7 +53,7 @@ class GeminiLike:
         if found is None or talk.request.method != "POST":
             send(talk, b"<!DOCTYPE html><title>Error 404 (Not Found)!!1</title>", "text/html; charset=UTF-8", 404)
             return
-        self._method(talk, found[1], found[2], json.loads(raw), is_sse="alt=sse" in query)
+        self._method(talk, found[1], found[2], camel(json.loads(raw)), is_sse="alt=sse" in query)
 
     def _method(self, talk: Talk, model: str, method: str, body: dict, *, is_sse: bool) -> None:
         is_array = method == "streamGenerateContent" and not is_sse
@@ -72,6 +72,19 @@ class GeminiLike:
             send_json(talk, whole(body, model))
         else:
             _stream(talk, list(events(body, model)), model, is_sse=is_sse)
+
+
+_FREE = {"args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema"}
+
+
+def camel(value: object) -> object:
+    """Spell members as the API documents them; it takes snake_case as well, and Google's own SDK mixes both."""
+    if isinstance(value, list):
+        return [camel(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    spelt = {re.sub(r"_([a-z])", lambda found: found[1].upper(), name): inner for name, inner in value.items()}
+    return {name: inner if name in _FREE else camel(inner) for name, inner in spelt.items()}
 
 
 def _key_refusal(talk: Talk, query: str) -> dict | None:
