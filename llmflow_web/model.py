@@ -271,9 +271,9 @@ class Exchange:
 
     __slots__ = (
         "arrivals", "client", "dialect", "dropped", "ending", "error", "first_byte_ns", "has_env_key", "id",
-        "is_chunked", "is_injected", "method", "notes", "path", "price_free", "provider", "query", "record", "request",
-        "request_headers", "response", "response_headers", "response_status", "source", "start_ns", "started_ns",
-        "stopped_ns", "trace_id", "upstream_path", "upstream_url", "usage",
+        "is_chunked", "is_injected", "is_websocket", "method", "notes", "path", "price_free", "provider", "query",
+        "record", "request", "request_headers", "response", "response_headers", "response_status", "source",
+        "start_ns", "started_ns", "stopped_ns", "trace_id", "upstream_path", "upstream_url", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -300,6 +300,7 @@ class Exchange:
         self.response_headers: Sequence[Header] = ()
         self.response: Capture | None = None  # wire bytes; is_chunked: chunk framing included
         self.is_chunked = False
+        self.is_websocket = False  # answered 101: `request` and `response` are the frames of client and server
         self.arrivals = Arrivals()  # of `response`, as it came off the wire
         self.ending: Ending = "finished"
         self.error: str | None = None  # our own sentence when there is no answer to quote

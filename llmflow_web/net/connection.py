@@ -331,7 +331,7 @@ class Connection(asyncio.Protocol):
     def check_timeout(self, now: float, limit_s: float) -> None:
         """Fail the call under way if upstream has been silent for `limit_s`."""
         call = self.call
-        if call is None or call.is_paused or now - self.active_at < limit_s:
+        if call is None or call.is_paused or call.is_tunnel or now - self.active_at < limit_s:
             return
         if not call.is_complete and not self._is_write_paused:  # it is the client that keeps us waiting
             return

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 
 from llmflow_web.errors import BadRequest, LLMFlowError, NotFound, RequestError, UpstreamError
 from llmflow_web.model import Capture, Exchange, Source
-from llmflow_web.net.departure import Departure
+from llmflow_web.net.departure import Departure, query_key
 from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.relay import Gather, Relay, Upload
 from llmflow_web.net.translate import TranslatedRelay
+from llmflow_web.net.tunnel import Tunnel, asks_for_tunnel
 from llmflow_web.net.upstreams import Upstream, upstream_at
 from llmflow_web.provider import Operation, Target
 from llmflow_web.wire.head import RequestHead
@@ -44,6 +45,7 @@ _OPERATIONS = {
     ("POST", "/v1/embeddings"): "embeddings",
     ("GET", "/v1/models"): "models",
 }
+_MODELS_PATH = "/v1/models"
 _SPLICED_PATHS = ("/chat/completions", "/completions")
 _FORWARDED = frozenset({b"origin", b"forwarded", b"x-forwarded-for", b"via"})
 _LOOPBACK_NAMES = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
@@ -110,7 +112,7 @@ class Dispatcher:
             call.respond_json(error.status, _request_error(error))
             return
         exchange = self._exchange(call, upstream, way, source)
-        make = TranslatedRelay if way.operation is not None else Relay
+        make = Tunnel if way.is_tunnel else TranslatedRelay if way.operation is not None else Relay
         relay = make(
             call,
             exchange,
@@ -176,6 +178,10 @@ class Dispatcher:
         departure = Departure(self._client, call, upstream, relay, self._environment_key(call, upstream))
         if way.operation is not None:
             self._begin_translated(call, upstream, way.operation, relay, departure)
+        elif way.is_tunnel and way.asked is not None:
+            departure.placed(departure.tunnel, way.asked, b"", self._target(call, upstream))
+        elif way.is_tunnel:
+            departure.tunnel()
         elif way.asked is not None:
             self._begin_placed(call, upstream, way.asked, relay, departure)
         else:
@@ -244,6 +250,10 @@ class Dispatcher:
         headers = call.head.headers
         if any(name in upstream.credentials or name in _FORWARDED for name, _ in headers):
             return None
+        if query_key(call, upstream) is not None:
+            return None
+        if b"api-key" in (get(headers, b"sec-websocket-protocol") or b""):  # where a browser must put its key
+            return None
         host = (get(headers, b"host") or b"").lower()
         name = host if host.startswith(b"[") and host.endswith(b"]") else host.rpartition(b":")[0] or host
         site = get(headers, b"sec-fetch-site")
@@ -260,27 +270,36 @@ class _Way:
     dialect: str  # the row that reads the bytes the client sent and got
     asked: str | None = None  # path and query to be placed by what the body says
     operation: Operation | None = None  # to be translated
+    is_tunnel: bool = False  # a WebSocket
 
 
 def _way(call: ServerCall, upstream: Upstream, path: str, source: Source) -> _Way:
     """Decide how a call goes. Raises NotFound for what a translated provider has no counterpart of."""
     provider = upstream.provider
+    is_tunnel = asks_for_tunnel(call)
     if source == "passthrough":
         native = upstream.native_path(path) or "/"
-        return _Way(native, _dialect(call, upstream, native))
-    if provider.is_native(path) and (provider.operations or provider.path):
+        return _Way(native, _dialect(call, upstream, native), is_tunnel=is_tunnel)
+    is_native = provider.is_native(path) or _is_native_listing(call, upstream, path)
+    if is_native and (provider.operations or provider.path):
         native = upstream.prefix + path if provider.path is None else path
-        return _Way(native, _dialect(call, upstream, native))
+        return _Way(native, _dialect(call, upstream, native), is_tunnel=is_tunnel)
     if provider.path is not None:
         asked = path + ("?" + call.query if call.query else "")
-        return _Way(path, provider.name, asked=asked)
-    if not provider.operations:
-        return _Way(upstream.proxy_path(path), provider.name)
+        return _Way(path, provider.name, asked=asked, is_tunnel=is_tunnel)
+    if is_tunnel or not provider.operations:
+        return _Way(upstream.proxy_path(path), provider.name, is_tunnel=is_tunnel)
     name = _OPERATIONS.get((call.head.method.decode("latin-1"), path.rstrip("/")))
     operation = provider.operations.get(name) if name else None
     if operation is None:
         raise _unsupported(call, upstream, path)
     return _Way(path, TRANSLATED_DIALECT, operation=operation)
+
+
+def _is_native_listing(call: ServerCall, upstream: Upstream, path: str) -> bool:
+    """Say whether models are asked for by the provider's own client, at the path OpenAI's ask at too."""
+    marks = upstream.provider.native_headers
+    return path.rstrip("/") == _MODELS_PATH and any(name.decode("latin-1") in marks for name, _ in call.head.headers)
 
 
 def _dialect(call: ServerCall, upstream: Upstream, path: str) -> str:

@@ -24,6 +24,7 @@ LOOPBACK_HOSTS = ("127.0.0.1", "::1")
 
 _BACKLOG = 1024
 _ACCEPT_TURNS = 3  # of the loop from accepting a socket to its connection_made
+_LOOK_S = 0.02  # between two looks at upgraded connections while stopping
 _PORT_TRIES = 20  # how often port 0 may give a port whose twin on the other address is taken
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -111,10 +112,12 @@ class HttpServer:
     async def stop(self, grace_s: float = 0.0) -> None:
         """Stop listening, close idle connections, give running answers `grace_s` to finish, then break them off."""
         self.is_stopping = True
+        began = self.now()
         await self._stop_accepting()
         for connection in list(self.connections):
             connection.close_if_idle()
         await self._wait_until_empty(grace_s)
+        await self._wait_for_upgraded(grace_s - (self.now() - began))
         for connection in list(self.connections):
             connection.abort("LLMFlow was stopped before the answer was complete")
         for transport in list(self._upgraded):
@@ -144,6 +147,12 @@ class HttpServer:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), timeout_s)
         await asyncio.sleep(0)  # transports close their sockets one turn after they say so
+
+    async def _wait_for_upgraded(self, timeout_s: float) -> None:
+        """Wait for those who speak another protocol. Nobody tells when they are gone, so they are looked at."""
+        end = self.now() + timeout_s
+        while self.now() < end and any(not transport.is_closing() for transport in self._upgraded):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
 
     # --- what connections ask of their server ---
 

@@ -18,6 +18,7 @@ from llmflow_web.model import (
     PART_ARRIVALS,
     PART_ATTRIBUTES,
     PART_HEADERS,
+    PART_INPUT,
     PART_REQUEST,
     PART_RESPONSE,
     STATUS_CLIENT_CLOSED,
@@ -26,6 +27,7 @@ from llmflow_web.model import (
     Body,
     Completion,
     Cost,
+    Ending,
     Exchange,
     Row,
     Span,
@@ -43,6 +45,7 @@ from llmflow_web.record.observed import (
     response_seen,
 )
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
+from llmflow_web.record.realtime import OPERATION, read_session
 from llmflow_web.record.redact import credentials_in, redact_bytes, redact_span, redacted_headers_json
 from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.forms import form_fields
@@ -55,6 +58,7 @@ _ENDINGS = {
     "upstream_closed": (STATUS_UPSTREAM_CLOSED, "the provider broke the answer off"),
     "timed_out": (STATUS_TIMED_OUT, "the provider sent nothing for too long"),
 }
+STATUS_OK = 200
 _TEXT_OPERATIONS = frozenset({"chat", "text_completion"})
 _FREE_OPERATIONS = frozenset({"moderation", "count_tokens"})
 _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -104,6 +108,7 @@ class _Reading:
     arrivals: list[tuple[int, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    ending: Ending | None = None  # of a session, which says goodbye in its own words
 
 
 class RowMaker:
@@ -151,7 +156,8 @@ class RowMaker:
         headers = dict(exchange.request_headers)
         name = exchange.dialect or exchange.provider  # a translated call reads as the client saw it
         provider = self._providers.get(name) or self._providers["openai"]
-        reading = self._read(exchange, headers, provider, secrets)
+        read = self._read_session if exchange.is_websocket else self._read
+        reading = read(exchange, provider, secrets)
         labels = labels_from(headers, exchange.trace_id)
         span = _span(exchange, reading, labels)
         span.tool = tool_of(headers, exchange.source, exchange.provider)
@@ -164,10 +170,8 @@ class RowMaker:
             span.preview_out = answer_preview(reading.completion) or preview(span.error or "")
         return Row(span, self._bodies(exchange, reading, labels, is_whole=is_whole))
 
-    def _read(
-        self, exchange: Exchange, headers: Mapping[bytes, bytes], provider: Provider, secrets: Sequence[bytes]
-    ) -> _Reading:
-        limit = self._max_body_bytes
+    def _read(self, exchange: Exchange, provider: Provider, secrets: Sequence[bytes]) -> _Reading:
+        limit, headers = self._max_body_bytes, dict(exchange.request_headers)
         content_encoding = _value(headers, b"content-encoding").decode("latin-1")
         seen = request_seen(exchange.request, content_encoding, limit)
         content_type = _value(headers, b"content-type").lower()
@@ -179,6 +183,18 @@ class RowMaker:
         native = provider.native(exchange.method, exchange.upstream_path or exchange.path, request)
         reading = _Reading(native, request, Seen(), seen, secrets)
         self._read_answer(exchange, reading, provider)
+        return reading
+
+    def _read_session(self, exchange: Exchange, provider: Provider, secrets: Sequence[bytes]) -> _Reading:
+        session = read_session(exchange, provider, self._max_body_bytes)
+        for seen in (session.sent, session.heard):
+            seen.data = redact_bytes(seen.data, secrets)
+        native = Native(OPERATION, session.model, is_stream=True)
+        reading = _Reading(native, {"input": session.asked}, session.heard, session.sent, secrets)
+        reading.is_streamed = True
+        reading.completion, reading.usage, reading.error = session.completion, session.usage, session.error
+        reading.chunk_count, reading.arrivals, reading.ending = session.count, session.arrivals, session.ending
+        reading.notes, reading.dropped = session.notes, session.dropped
         return reading
 
     def _read_answer(self, exchange: Exchange, reading: _Reading, provider: Provider) -> None:
@@ -291,6 +307,8 @@ class RowMaker:
         for part, seen in ((PART_REQUEST, reading.request_seen), (PART_RESPONSE, reading.response)):
             if seen.size:
                 bodies.append(Body(part, seen.data, seen.size, seen.is_cut, seen.is_raw))
+        if exchange.is_websocket:
+            bodies.append(_json_body(PART_INPUT, reading.request, reading.secrets))
         if reading.is_streamed and reading.completion is not None and reading.completion.body is not None:
             answer = _json_body(PART_ANSWER, reading.completion.body, reading.secrets)
             if answer.size <= self._max_body_bytes:
@@ -389,7 +407,7 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
         status=status,
         response_status=exchange.response_status or None,
         error=error,
-        ending=exchange.ending,
+        ending=reading.ending or exchange.ending,
         finish_reason=completion.finish_reason if completion else None,
         is_stream=reading.is_streamed or native.is_stream,
         chunk_count=reading.chunk_count,
@@ -434,6 +452,8 @@ def _span_name(exchange: Exchange, native: Native, model: str | None) -> str:
 def _outcome(exchange: Exchange, reading: _Reading) -> tuple[int | None, str | None]:
     """Return (status, error): how the call went, whoever broke it."""
     error = reading.error or None
+    if exchange.is_websocket:  # it may end on the client's word, and 101 says only how it began
+        return (STATUS_OK if error is None else STATUS_UPSTREAM_CLOSED), error
     if exchange.ending != "finished":
         status, sentence = _ENDINGS[exchange.ending]
         return status, error or exchange.error or sentence

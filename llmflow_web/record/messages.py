@@ -27,6 +27,8 @@ _IMAGE_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 def messages_of(provider: str | None, operation: str | None, bodies: Mapping[int, bytes]) -> dict[str, list[JSON]]:
     """Return {"input": messages, "output": messages} of a span, from its stored parts (part number → bytes)."""
     del provider  # every dialect known so far is told by its shape
+    if operation == "realtime":  # what went over the wire is a log of events
+        bodies = {part: data for part, data in bodies.items() if part not in (PART_REQUEST, PART_RESPONSE)}
     asked = _loaded(bodies.get(PART_REQUEST))
     request = asked if isinstance(asked, dict) else {}
     source = asked if asked is not None else _loaded(bodies.get(PART_INPUT))
