@@ -302,13 +302,12 @@ class House:
         if self._screens is None:
             from llmflow_web.app.dashboard import Dashboard
 
-            ollama = self.upstreams.get("ollama")
             self._screens = Dashboard(
                 self.database,
                 about=self._about(),
                 client=self.client,
                 env=self._env,
-                ollama=ollama.origin if ollama else None,
+                upstreams=without_loops(self.upstreams, self._own_ports()),
                 on_error=self._on_route_error,
             )
         return self._screens

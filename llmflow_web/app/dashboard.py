@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from llmflow_web.app.checks import checks_from
 from llmflow_web.model import JSON
 from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.router import Router
+from llmflow_web.net.upstreams import Upstream
 from llmflow_web.record.hub import Hub
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
@@ -35,14 +37,15 @@ class Dashboard:
         about: About,
         client: Client,
         env: Mapping[str, str],
-        ollama: str | None,
+        upstreams: Mapping[str, Upstream],
         on_error: Callable[[ServerCall, BaseException], None],
     ) -> None:
         """Make the routes.
 
-        about: what is told of this server. client, env: how providers are asked whether they are there. ollama: the
-        origin of the local one. on_error: told of what should not happen.
+        about: what is told of this server. client, env: how `upstreams` are asked whether they are there. on_error:
+        told of what should not happen.
         """
+        ollama = upstreams.get("ollama")
         self._database = database
         self._hub = Hub(self._totals)
         self._live = Live(self._hub)
@@ -53,7 +56,7 @@ class Dashboard:
             StatsRoutes(database),
             TelemetryRoutes(database),
             IngestRoutes(database),
-            HealthRoutes(about, client, env, ollama=ollama),
+            HealthRoutes(about, client, env, checks=checks_from(upstreams), ollama=ollama.origin if ollama else None),
             self._live,
         ):
             routes.register(self._router)

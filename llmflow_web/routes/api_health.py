@@ -29,6 +29,8 @@ class Check:
     body: bytes = b""
     is_ok: frozenset[int] = frozenset({200})
     is_local: bool = False
+    is_optional: bool = False  # a server that is not running is no fault
+    missing: str = ""  # what is not set although a key may be
 
 
 CHECKS: Mapping[str, Check] = {
@@ -143,9 +145,9 @@ class HealthRoutes:
     async def _ask(self, name: str) -> JSON:
         check = self._checks[name]
         key = next((found for env in check.key_env if (found := self._environ.get(env))), "")
-        if check.key_env and not key:
-            return {"status": "unconfigured", "message": f"{'/'.join(check.key_env)} not set"}
-        url = f"{self._ollama}/api/tags" if check.is_local and self._ollama else check.url
+        if check.missing or (check.key_env and not key):
+            return {"status": "unconfigured", "message": f"{check.missing or '/'.join(check.key_env)} not set"}
+        url = f"{self._ollama}/api/tags" if name == "ollama" and self._ollama else check.url
         headers = [(header, value.replace("{key}", key)) for header, value in check.headers.items()]
         timeout_s = LOCAL_TIMEOUT_S if check.is_local else CHECK_TIMEOUT_S
         begun = time.perf_counter()
@@ -154,7 +156,7 @@ class HealthRoutes:
         except LLMFlowError as error:
             where = url.split("/")[2]
             message = f"not reachable at {where}" if check.is_local else error.message
-            return {"status": "error", "message": message}
+            return {"status": "unconfigured" if check.is_optional else "error", "message": message}
         latency_ms = round((time.perf_counter() - begun) * 1000)
         if status in check.is_ok:
             return {"status": "ok", "latency_ms": latency_ms}

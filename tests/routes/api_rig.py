@@ -20,7 +20,7 @@ from llmflow_web.record.price_table import table_from
 from llmflow_web.record.pricing import PriceBook
 from llmflow_web.registry import PROVIDERS
 from llmflow_web.routes.api_export import ExportRoutes
-from llmflow_web.routes.api_health import About, HealthRoutes
+from llmflow_web.routes.api_health import CHECKS, About, Check, HealthRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
 from llmflow_web.routes.api_traces import TraceRoutes
@@ -65,7 +65,14 @@ class FakeClient:
 class ApiRig:
     """`with ApiRig(folder) as rig: rig.get("/api/stats").json`."""
 
-    def __init__(self, folder: Path, *, guard: Guard | None = None, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        guard: Guard | None = None,
+        environ: dict[str, str] | None = None,
+        checks: dict[str, Check] | None = None,
+    ) -> None:
         prices = PriceBook(load=lambda: table_from(json.loads(FIXTURE.read_text()), date="2026-10-21", source="test"))
         self.database = Database(
             folder / "llmflow.db",
@@ -94,7 +101,14 @@ class ApiRig:
             StatsRoutes(self.database, clock=lambda: NOW),
             TelemetryRoutes(self.database),
             IngestRoutes(self.database, clock_ns=lambda: int(NOW * 1e9)),
-            HealthRoutes(self.about, self.client, environ or {}, clock=lambda: NOW, ollama="http://localhost:11434"),
+            HealthRoutes(
+                self.about,
+                self.client,
+                environ or {},
+                checks=checks or CHECKS,
+                clock=lambda: NOW,
+                ollama="http://localhost:11434",
+            ),
         ):
             routes.register(self.router)
         self._ready = threading.Event()

@@ -56,3 +56,21 @@ def test_providers(tmp_path) -> None:
     method, headers, body = asked["https://api.anthropic.com/v1/messages"]
     assert (method, headers["x-api-key"], body) == ("POST", "sk-a", b"{}")
     assert "sk-" not in str(found)
+
+
+def test_optional_and_incomplete_providers_are_no_faults(tmp_path) -> None:
+    """A local server that does not run, and a key without its address, are unconfigured; nobody is asked for the latter."""
+    from llmflow_web.routes.api_health import Check
+
+    checks = {
+        "vllm": Check((), "GET", "http://127.0.0.1:8000/v1/models", is_local=True, is_optional=True),
+        "azure": Check(("AZURE_OPENAI_API_KEY",), "GET", "https://azure.invalid/openai/models", missing="ENDPOINT"),
+    }
+    with ApiRig(tmp_path, environ={"AZURE_OPENAI_API_KEY": "k"}, checks=checks) as rig:
+        found = rig.get("/api/health/providers").json
+        assert all("azure" not in url for _, url, *_ in rig.client.asked)
+    assert found["summary"] == "0/0 providers healthy"
+    assert found["providers"] == {
+        "vllm": {"status": "unconfigured", "message": "not reachable at 127.0.0.1:8000"},
+        "azure": {"status": "unconfigured", "message": "ENDPOINT not set"},
+    }
