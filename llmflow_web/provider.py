@@ -137,6 +137,7 @@ class Provider:
     credentials: frozenset[str] = frozenset({"authorization"})  # request headers that carry the client's key
     operations: Mapping[str, Operation] = field(default_factory=dict)  # empty: everything goes through unchanged
     native_paths: tuple[str, ...] = ()  # prefixes of upstream paths that pass untouched: "/v1/messages"
+    native_headers: frozenset[str] = frozenset()  # mark a listing of models, whose path OpenAI has too, as native
     translate_error: Callable[[int, JSON | str], JSON] = error_as_it_is  # native error body → OpenAI's envelope
     error_statuses: Mapping[int, int] = field(default_factory=dict)  # native status → what an OpenAI client gets
     default_headers: tuple[tuple[str, str], ...] = ()  # set on translated calls where the client sent none of the name

@@ -143,6 +143,7 @@ ANTHROPIC = Provider(
         "models": Operation(_models_request, _models_response, lambda body: OpenAIStream("models", body)),
     },
     native_paths=("/v1/messages", "/v1/complete", "/v1/files", "/v1/skills", "/v1/organizations"),
+    native_headers=frozenset({"anthropic-version"}),
     translate_error=translate_error,
     error_statuses=STATUSES,
     default_headers=((VERSION_HEADER, OLD_VERSION),),

@@ -135,6 +135,7 @@ GEMINI = Provider(
         "models": Operation(models_request, models_list, _no_stream),
     },
     native_paths=("/v1beta/", "/v1alpha/", "/v1/models/", "/v1/tunedModels/", "/v1/cachedContents", "/upload/"),
+    native_headers=frozenset({"x-goog-api-key", "x-goog-api-client"}),
     translate_error=translate_error,
     price_prefixes=("gemini/", ""),
     price_families=("gemini", "vertex_ai-*"),

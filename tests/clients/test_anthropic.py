@@ -294,9 +294,6 @@ def failing(client, **fields) -> tuple:
     return type(caught.value), caught.value.status_code, caught.value.body, caught.value.request_id
 
 
-OPENAI_MEMBERS = {"object", "created", "owned_by"}
-"""What the listing of the provider route has besides, as both SDKs ask for it at one path."""
-
 NATIVE = {
     "plain": lambda c: c.messages.create(**ASKED).model_dump(),
     "streaming": lambda c: events_of(c),
@@ -320,7 +317,7 @@ NATIVE = {
         **ASKED, output_config={"format": {"type": "json_schema", "schema": SCHEMA}}
     ).model_dump(),
     "count tokens": lambda c: c.messages.count_tokens(model=MODEL, messages=ASKED["messages"]).model_dump(),
-    "models": lambda c: [model.model_dump(exclude=OPENAI_MEMBERS) for model in c.models.list()],
+    "models": lambda c: [model.model_dump() for model in c.models.list()],
     "429": lambda c: failing(c, model="error-429"),
     "400": lambda c: failing(c, messages=[{"role": "assistant", "content": "I first"}]),
     "529": lambda c: failing(c, model="error-529"),

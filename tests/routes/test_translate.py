@@ -488,3 +488,20 @@ def test_a_slow_body_is_gathered(rig, upstream):
         sock.sendall(chunk(data[20:]) + b"0\r\n\r\n")
         assert told(read_all(sock))[0] == 200
     assert upstream.requests[0].json()["max_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "target"),
+    [
+        ("/anthropic/v1/models?limit=5", "anthropic-version: 2023-06-01", "/v1/models?limit=5"),
+        ("/gemini/v1/models?pageSize=5", "x-goog-api-key: k", "/v1/models?pageSize=5"),
+    ],
+)
+def test_a_providers_own_client_gets_its_own_listing(rig, upstream, google, path, header, target):
+    """The path of the models is OpenAI's too: the provider's own header tells who asks."""
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\nx-api-key: k\r\n\r\n"
+    status, _, payload = told(rig.ask(request.encode()))
+    assert status == 200
+    assert (upstream.requests + google.requests)[0].target == target
+    assert "object" not in json.loads(payload)
+    assert row_of(rig.wait_exchanges(1)[0]).estimated_cost == 0.0
