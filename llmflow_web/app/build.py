@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmflow_web.app.config import is_loopback
 from llmflow_web.app.settings import SETTINGS, Config
@@ -92,6 +92,7 @@ class House:
         self._loss_timer: asyncio.TimerHandle | None = None
         self._known_losses = (0, 0)
         self._known_renewals = 0
+        self._said_at: dict[str, float] = {}  # of what asyncio complained, and when that was last told
         self._is_in_trouble = False
         self._span_count = 0
         self._is_counting = False
@@ -148,6 +149,7 @@ class House:
     async def start(self) -> None:
         """Open the store and listen on both ports. Raises StoreRefused or StartRefused; then nothing stays open."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._on_loop_error)
         self.database.open()
         self.database.start()
         try:
@@ -338,7 +340,19 @@ class House:
 
     def _on_route_error(self, call: ServerCall, error: BaseException) -> None:
         self.console.error(f"{call.route or call.path} failed: {type(error).__name__}: {error}")
-        if self.console.is_verbose:
+        self._show_traceback(error)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        """Tell what asyncio complains of in one line. Out of files it does so a thousand times a second."""
+        message, error = str(context.get("message")), context.get("exception")
+        if loop.time() - self._said_at.get(message, -LOSS_CHECK_S) < LOSS_CHECK_S:
+            return
+        self._said_at[message] = loop.time()
+        self.console.error(f"{message}: {error}" if error else message)
+        self._show_traceback(error)
+
+    def _show_traceback(self, error: BaseException | None) -> None:
+        if error is not None and self.console.is_verbose:
             from traceback import format_exception
 
             for line in "".join(format_exception(error)).splitlines():

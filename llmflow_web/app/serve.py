@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import FrameType
 from typing import Self
 
@@ -23,6 +24,7 @@ from llmflow_web.errors import LLMFlowError
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 START_TIMEOUT_S = 30.0
 SWITCH_INTERVAL_S = 0.0005
+_WANTED_FILES = (16_384, 10_240)  # two sockets a call; 10,240 is all macOS gives
 
 
 def run_server(
@@ -37,6 +39,7 @@ def run_server(
     """
     # The writer thread works in bursts; Python's default of 5 ms would let a burst hold up bytes that pass through.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _allow_files()
     try:
         return asyncio.run(_serve(config, console, started))
     except LLMFlowError as error:
@@ -44,6 +47,22 @@ def run_server(
         return 1
     finally:
         console.close()
+
+
+def _allow_files() -> None:
+    """Raise the limit of open files, where a shell's default (256 on macOS) is too low for a server."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in _WANTED_FILES:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft == resource.RLIM_INFINITY or soft >= allowed:
+            return
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+            return
 
 
 async def _serve(config: Config, console: Console, started: Callable[[House], None] | None) -> int:

@@ -13,6 +13,7 @@ PREVIEW_CHARS = 160
 CHARS_PER_TOKEN = 4
 """A rule of thumb for English; it is marked as an estimate wherever it is shown."""
 
+_LONGEST_WORD = 60
 _MAX_DEPTH = 8
 _TEXT_MEMBERS = ("text", "content", "input", "output", "arguments", "instructions", "parts", "refusal", "thinking")
 
@@ -22,7 +23,12 @@ def preview(text: str) -> str | None:
     line = " ".join(text[: 2 * PREVIEW_CHARS].split())
     if not line:
         return None
-    return line if len(line) <= PREVIEW_CHARS else line[: PREVIEW_CHARS - 1] + "…"
+    if len(line) <= PREVIEW_CHARS and len(text) <= 2 * PREVIEW_CHARS:
+        return line
+    # No broken word at the end: the first half of a key would not be known as one. Texts without spaces may break.
+    line = line[: PREVIEW_CHARS - 1]
+    whole, _, broken = line.rpartition(" ")
+    return (whole if whole and len(broken) <= _LONGEST_WORD else line) + "…"
 
 
 def asked_preview(request: JSON) -> str | None:

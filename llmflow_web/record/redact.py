@@ -219,7 +219,7 @@ def is_credential(name: bytes) -> bool:
 
 
 def is_telling(secret: str) -> bool:
-    """Say whether a key can be masked wherever it turns up: a short one, or one without a digit, may be a plain word."""
+    """Say whether a key can be masked wherever it turns up: a short one, or one without digits, may be a word."""
     return len(secret) >= MIN_LONG and any(map(str.isdigit, secret))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from fake_upstream import CLOSE, HANG, FakeUpstream, wire
 
-from llmflow_web.app import build
+from llmflow_web.app import build, serve
 from llmflow_web.app.config import load
 from llmflow_web.app.serve import Server
 from llmflow_web.app.settings import Config
@@ -158,3 +158,32 @@ def test_trouble_with_the_store_is_told(config: Config, monkeypatch: pytest.Monk
     lines = said.getvalue().splitlines()
     assert [("locked" in line, "Calls go on" in line) for line in lines] == [(True, True), (True, False)]
     assert "1 calls and 0 bodies were not stored" in lines[-1]
+
+
+def test_what_asyncio_complains_of_is_one_line(flow: Any) -> None:
+    """Out of files, asyncio reports a thousand times a second; the console says it once."""
+    loop = flow.house._loop
+    context = {"message": "socket.accept() out of system resource", "exception": OSError(24, "Too many open files")}
+    for _ in range(1000):
+        loop.call_soon_threadsafe(loop.call_exception_handler, context)
+    loop.call_soon_threadsafe(loop.call_exception_handler, {"message": "something else"})
+    end = time.monotonic() + 5
+    while "something else" not in flow.said.getvalue() and time.monotonic() < end:
+        time.sleep(0.01)
+    lines = flow.said.getvalue().splitlines()
+    assert [line.partition("] ")[2] for line in lines] == [
+        "socket.accept() out of system resource: [Errno 24] Too many open files",
+        "something else",
+    ]
+
+
+def test_a_low_limit_of_open_files_is_raised() -> None:
+    """A shell that allows 64 open files is no limit to the server, as long as the system allows more."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        serve._allow_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

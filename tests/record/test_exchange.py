@@ -484,6 +484,16 @@ def test_secrets_in_bodies():
     assert parts(row)[PART_ARRIVALS]
 
 
+@pytest.mark.parametrize("lead", [100, 130, 140, 148, 155])
+def test_a_key_at_the_end_of_a_preview_leaves_no_half(lead):
+    """Where the line breaks off inside a key, no more of it is shown than of a whole one."""
+    text = "a " * (lead // 2) + KEY + " and more words to come" * 10
+    delta = json.dumps({"id": "c", "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": text}}]})
+    shown = span_of(streamed(f"data: {delta}\n\ndata: [DONE]\n\n".encode())).preview_out
+    assert "sk-proj" not in shown
+    assert shown.startswith("a a a ")
+
+
 def test_the_calls_own_key_is_masked_wherever_it_turns_up():
     """A key of no known shape that was sent is masked in an answer that repeats it; a word sent as a key is not."""
     key = "0123456789abcdef0123456789abcdef"
