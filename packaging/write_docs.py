@@ -53,6 +53,19 @@ url = "https://gateway.example/openai/v1"
 A name is a small letter followed by small letters, digits and `-`; `v1`, `health`, `providers` and `passthrough` are
 taken. In the environment `_` stands for `-`. `OLLAMA_HOST` (host, host:port or URL) and `OLLAMA_PORT` set the upstream
 `ollama`. A URL that is LLMFlow's own port is refused.
+
+### Azure and Helicone
+
+| environment | |
+|---|---|
+| `AZURE_OPENAI_ENDPOINT` | Where your Azure is: `https://NAME.openai.azure.com`, also with `/openai/v1` behind it. |
+| `AZURE_OPENAI_RESOURCE` | The NAME alone, where there is no endpoint. |
+| `AZURE_OPENAI_API_VERSION`, `OPENAI_API_VERSION` | The `api-version` of calls without one; by default 2024-10-21. |
+| `AZURE_DEPLOYMENT_<MODEL>` | A model's deployment, with `_` for `.` and `-`: `AZURE_DEPLOYMENT_GPT_4O=chat-prod`. |
+| `HELICONE_HOST`, `HELICONE_PORT` | Helicone's gateway; `oai.helicone.ai` and 443 by default. |
+
+Keys come from the variables listed in [Providers](providers.md). They go to the provider's own host, or to the place
+these variables name if it is `https`; an upstream you redirect gets only the key of its own `key_env`.
 """
 
 

@@ -90,6 +90,8 @@ def chat_request(request: JSON, target: Target) -> Outgoing:
     if request.get("audio") or (isinstance(modalities, list) and "audio" in modalities):
         raise impossible("modalities", "Cohere's chat answers in text only")
     ignored = ignored_fields(request, (*PASSED, *MAPPED))
+    if request.get("parallel_tool_calls") is False and request.get("tools"):
+        ignored.append("parallel_tool_calls")
     body = {name: request[name] for name in PASSED if request.get(name) is not None}
     body["messages"] = _Messages(ignored).translate(request.get("messages"))
     _add_tools(body, request)
