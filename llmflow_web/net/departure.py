@@ -8,12 +8,12 @@ headers and gets the provider's own key header, whichever header the key came in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import unquote
 
 from llmflow_web.errors import BadRequest, TooLarge
 from llmflow_web.model import JSON
+from llmflow_web.net.asked import asked_of
 from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.relay import Relay
 from llmflow_web.net.translate import TranslatedRelay
@@ -126,7 +126,7 @@ class Departure:
         assert isinstance(relay, TranslatedRelay)  # the dispatcher has made it so
         assert operation.request is not None  # an operation that is translated has a translator
         try:
-            original = _parsed_request(body)
+            original = asked_of(body, (self._call.header(b"content-encoding") or b"").decode("latin-1"))
             outgoing = operation.request(original, target)
         except BadRequest as error:
             relay.reject(error)
@@ -206,15 +206,3 @@ def _said(call: ServerCall, body: bytes) -> JSON:
     span = (spans or {}).get("model")
     model = string_value(body, span) if span is not None else None
     return {} if model is None else {"model": model}
-
-
-def _parsed_request(body: bytes) -> JSON:
-    if not body:
-        return {}
-    try:
-        value = json.loads(body)
-    except ValueError as error:
-        raise BadRequest(f"The body is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise BadRequest("The body must be a JSON object.")
-    return value

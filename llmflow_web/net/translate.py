@@ -185,7 +185,7 @@ class TranslatedRelay(Relay):
             self.fail(UpstreamProtocol(f"the answer could not be read as {self._provider.title}'s: {error}"))
             return
         data = _json(self._dated(value)).encode()
-        if status >= 400:
+        if self.exchange.response_status >= 400:
             self._note_error(value)
         self._keep(data)
         self._call.start_relay(self._translated_head(), framing=FRAMING_LENGTH, length=len(data), data=data)
@@ -203,6 +203,8 @@ class TranslatedRelay(Relay):
 
     def _translated(self, status: int, body: bytes) -> JSON:
         native = _parsed(body)
+        if status < 400 and isinstance(native, dict) and isinstance(native.get("error"), dict):
+            status = self.exchange.response_status = UpstreamProtocol.status  # an error that came as a success
         if status >= 400:
             return self._provider.translate_error(status, native if isinstance(native, dict) else _words_of(body))
         if not isinstance(native, dict) or self._operation.response is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import zlib
 
 import pytest
 from adapter_help import price_book
@@ -391,11 +392,36 @@ def test_an_answer_too_long_to_gather_is_a_502(rig, upstream, monkeypatch):
         (b"[]", None, "JSON object"),
         (b"", None, ""),
         (b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}", None, "nested"),
+        (b'{"temperature": NaN}', None, "NaN"),
         (CLAUDE | {"n": 3}, "n", "n"),
+        (CLAUDE | {"stop": 5}, "stop", "a text or a list"),
+        (CLAUDE | {"stream": "yes"}, "stream", "true or false"),
+        (CLAUDE | {"max_tokens": "9"}, "max_tokens", "a whole number"),
+        (CLAUDE | {"n": True}, "n", "a whole number"),
+        (CLAUDE | {"temperature": "hot"}, "temperature", "a number"),
+        (CLAUDE | {"tools": {"a": 1}}, "tools", "a list"),
+        (CLAUDE | {"response_format": "json"}, "response_format", "an object"),
         ({"model": "claude-sonnet-4-5"}, "messages", "messages"),
         (CLAUDE | {"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "robot"),
     ],
-    ids=["broken", "gzip", "list", "empty", "deep", "n", "no messages", "role"],
+    ids=[
+        "broken",
+        "gzip",
+        "list",
+        "empty",
+        "deep",
+        "nan",
+        "n",
+        "stop",
+        "stream",
+        "max",
+        "switch",
+        "heat",
+        "tools",
+        "format",
+        "no messages",
+        "role",
+    ],
 )
 def test_what_cannot_be_translated_is_refused_and_recorded(rig, upstream, body, param, words):
     """A 400 in OpenAI's shape names the field, nothing is sent, and the row says the same sentence."""
@@ -505,3 +531,34 @@ def test_a_providers_own_client_gets_its_own_listing(rig, upstream, google, path
     assert (upstream.requests + google.requests)[0].target == target
     assert "object" not in json.loads(payload)
     assert row_of(rig.wait_exchanges(1)[0]).estimated_cost == 0.0
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_compressed_request_is_read(rig, upstream, coding):
+    """What a client compressed is translated, and recorded readably."""
+    data = json.dumps(CLAUDE).encode()
+    packed = gzip.compress(data) if coding == "gzip" else zlib.compress(data)
+    status, _, _ = told(rig.ask(asked(CHAT, packed, "Authorization: Bearer k", f"Content-Encoding: {coding}")))
+    assert status == 200
+    assert upstream.requests[0].header("content-encoding") is None
+    assert row_of(rig.wait_exchanges(1)[0]).request_model == "claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_request_in_an_unknown_coding_is_refused(rig, upstream, coding):
+    """A coding that cannot be undone, or bytes that are not of it, is a 400 that names it."""
+    text = rig.ask(asked(CHAT, b"plain", "Authorization: Bearer k", f"Content-Encoding: {coding}"))
+    assert told(text)[0] == 400
+    assert coding in error_in(text)["message"]
+    rig.wait_exchanges(1)
+
+
+def test_an_error_that_came_as_a_success_is_an_error(rig, upstream):
+    """A 200 that holds an error object is a 502 with the provider's words, not an empty answer."""
+    upstream.script(answer(200, body=b'{"type":"error","error":{"type":"api_error","message":"Broken inside"}}'))
+    text = rig.ask(asked(CHAT, CLAUDE))
+    assert told(text)[0] == 502
+    assert error_in(text)["message"] == "Broken inside"
+    span = row_of(rig.wait_exchanges(1)[0])
+    assert span.status == 502
+    assert "Broken inside" in span.error
