@@ -271,8 +271,8 @@ class Exchange:
 
     __slots__ = (
         "arrivals", "client", "dialect", "dropped", "ending", "error", "first_byte_ns", "has_env_key", "id",
-        "is_chunked", "is_injected", "is_websocket", "method", "notes", "path", "price_free", "provider", "query",
-        "record", "request", "request_headers", "response", "response_headers", "response_status", "source",
+        "is_chunked", "is_injected", "is_websocket", "late", "method", "notes", "path", "price_free", "provider",
+        "query", "record", "request", "request_headers", "response", "response_headers", "response_status", "source",
         "start_ns", "started_ns", "stopped_ns", "trace_id", "upstream_path", "upstream_url", "usage",
     )  # fmt: skip
 
@@ -301,6 +301,9 @@ class Exchange:
         self.response: Capture | None = None  # wire bytes; is_chunked: chunk framing included
         self.is_chunked = False
         self.is_websocket = False  # answered 101: `request` and `response` are the frames of client and server
+        self.late: Capture | None = (
+            None  # of a session longer than `response`: later frames that are no pieces of sound
+        )
         self.arrivals = Arrivals()  # of `response`, as it came off the wire
         self.ending: Ending = "finished"
         self.error: str | None = None  # our own sentence when there is no answer to quote
@@ -318,4 +321,6 @@ class Exchange:
             kept += self.request.stored
         if self.response is not None:
             kept += self.response.stored
+        if self.late is not None:
+            kept += self.late.stored
         return kept

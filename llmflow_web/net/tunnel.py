@@ -17,6 +17,7 @@ from llmflow_web.errors import LLMFlowError, RequestError
 from llmflow_web.model import Capture
 from llmflow_web.net.http import ServerCall
 from llmflow_web.net.relay import Relay, State
+from llmflow_web.wire.frames import LateFrames, is_deflate_agreed
 from llmflow_web.wire.head import ResponseHead
 from llmflow_web.wire.headers import tokens
 
@@ -25,6 +26,9 @@ LAST_WORDS_S = 0.5
 
 DRAIN_S = 10.0
 """How long a client may take to read what upstream said before it went."""
+
+MAX_LATE_BYTES = 1024 * 1024
+"""What is kept of a session behind the end of its copy, so that its usage is known."""
 
 _SWITCHING = 101
 
@@ -46,6 +50,7 @@ class Tunnel(Relay):
 
     _transport: asyncio.Transport | None = None  # the client's, once the tunnel is open
     _timer: asyncio.TimerHandle | None = None
+    _watch: LateFrames | None = None
 
     def response(self, head: ResponseHead) -> None:
         """Take the answer's head: 101 opens the tunnel, anything else is an ordinary answer (ResponseSink)."""
@@ -57,6 +62,9 @@ class Tunnel(Relay):
         exchange.response_status = head.status
         exchange.response_headers = head.headers
         exchange.is_websocket = True
+        if exchange.response is not None and not is_deflate_agreed(head.headers):
+            exchange.late = Capture(MAX_LATE_BYTES)
+            self._watch = LateFrames(exchange.response, exchange.late)
         lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason), *(line for _, line in head.headers)]
         try:
             transport, rest = self._call.upgrade(b"\r\n".join(lines) + b"\r\n" + self._extra + b"\r\n")
@@ -119,14 +127,13 @@ class Tunnel(Relay):
         if self._transport is None:
             super().data(data)
             return
+        self._transport.write(data)
         capture = self.exchange.response
         if capture is not None:
-            self._keep(capture, data)
-        self._transport.write(data)
-
-    def _keep(self, capture: Capture, data: bytes) -> None:
-        self._note_arrival(capture)
-        capture.add(data)
+            self._note_arrival(capture)
+            capture.add(data)
+        if self._watch is not None:
+            self._watch.feed(data)
 
     def pause_download(self) -> None:
         """The client reads too slowly."""

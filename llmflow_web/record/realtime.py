@@ -52,7 +52,7 @@ class _Side:
 
     events: list[JSON] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)  # of each line's message in the copy
+    ends: list[int] = field(default_factory=list)  # of each line's message in the copy; late ones have none
     close: tuple[int, str] | None = None
     is_cut: bool = False
 
@@ -66,7 +66,7 @@ def read_session(exchange: Exchange, provider: Provider, limit: int) -> Session:
     """Read the frames of both directions. limit: bytes of messages to read of each."""
     is_deflated = is_deflate_agreed(exchange.response_headers)
     sent = _side(exchange.request, limit, is_deflated=is_deflated)
-    heard = _side(exchange.response, limit, is_deflated=is_deflated)
+    heard = _side(exchange.response, limit, is_deflated=is_deflated, late=exchange.late)
     is_gemini = any("setup" in event for event in sent.events[:3]) or "BidiGenerate" in exchange.upstream_path
     turns: Turns = (GeminiTurns if is_gemini else OpenAITurns)(provider)
     for event in sent.events:
@@ -88,7 +88,7 @@ def read_session(exchange: Exchange, provider: Provider, limit: int) -> Session:
         arrivals=_arrivals(exchange, heard),
         count=len(heard.lines),
         notes=turns.notes(),
-        dropped=_dropped(sent, heard),
+        dropped=_dropped(sent, heard, has_all=exchange.late is not None and not exchange.late.is_cut),
     )
 
 
@@ -110,23 +110,28 @@ def _completion(turns: Turns, model: str | None, usage: Usage | None) -> Complet
 # ── frames to events ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _side(capture: Capture | None, limit: int, *, is_deflated: bool) -> _Side:
+def _side(capture: Capture | None, limit: int, *, is_deflated: bool, late: Capture | None = None) -> _Side:
     side = _Side()
     if capture is None:
         return side
     log = FrameLog(capture.join(), is_deflated=is_deflated, limit=limit)
     for message in log:
-        if message.opcode == CLOSE:
-            side.close = side.close or _close(message.data)
-        else:
-            _add(side, message)
+        _add(side, message)
+        if message.opcode != CLOSE:
+            side.ends.append(message.end)
     side.is_cut = log.is_cut or capture.is_cut
+    if late is not None and late.stored:
+        for message in FrameLog(late.join(), is_deflated=False, limit=late.limit):
+            _add(side, message)
     return side
 
 
 def _add(side: _Side, message: Message) -> None:
     """Take a message in; Gemini sends its JSON as binary ones."""
     data = message.data
+    if message.opcode == CLOSE:
+        side.close = side.close or _close(data)
+        return
     event = _event(data)
     if event is not None:
         side.events.append(event)
@@ -134,7 +139,6 @@ def _add(side: _Side, message: Message) -> None:
     else:
         line = b'{"not_json":%d}' % len(data)
     side.lines.append(line + b"\n")
-    side.ends.append(message.end)
 
 
 def _event(data: bytes) -> JSON | None:
@@ -153,7 +157,7 @@ def _close(payload: bytes) -> tuple[int, str]:
 def _ending(exchange: Exchange, sent: _Side, heard: _Side) -> tuple[Ending, str | None]:
     """Return (ending, error): a close frame of either side is an orderly end, whoever hung up first after it."""
     closed = heard.close
-    if closed is not None and closed[0] not in (*_FINE_CODES, _NO_CODE) and sent.close is None:
+    if closed is not None and closed[0] not in (*_FINE_CODES, _NO_CODE) and not (sent.close or sent.is_cut):
         code, reason = closed
         return "finished", f"the provider closed the session with {code}" + (f": {reason}" if reason else "")
     if closed is not None or sent.close is not None:
@@ -168,7 +172,7 @@ def _arrivals(exchange: Exchange, heard: _Side) -> list[Arrival]:
     found: list[Arrival] = []
     noted = list(exchange.arrivals)
     size = at = 0
-    for line, end in zip(heard.lines, heard.ends, strict=True):
+    for line, end in zip(heard.lines, heard.ends, strict=False):
         while at + 1 < len(noted) and noted[at + 1][0] < end:
             at += 1
         if noted:
@@ -177,9 +181,11 @@ def _arrivals(exchange: Exchange, heard: _Side) -> list[Arrival]:
     return found
 
 
-def _dropped(sent: _Side, heard: _Side) -> list[str]:
+def _dropped(sent: _Side, heard: _Side, *, has_all: bool) -> list[str]:
     dropped = []
-    if heard.is_cut:
+    if heard.is_cut and has_all:
+        dropped.append("response: the session is longer than what is kept, the pieces of its later answers are missing")
+    elif heard.is_cut:
         dropped.append("response: the session is longer than what is kept, its usage is that of the part kept")
     if sent.is_cut:
         dropped.append("request: the session is longer than what is kept")
