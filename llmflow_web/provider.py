@@ -162,4 +162,4 @@ class Provider:
 
     def is_native(self, path: str) -> bool:
         """Say whether `path`, as upstream knows it, belongs to the provider's own API and so passes untouched."""
-        return path.startswith(self.native_paths) and OPENAI_PATHS.get(path) not in self.operations
+        return path.startswith(self.native_paths) and OPENAI_PATHS.get(path.rstrip("/")) not in self.operations

@@ -85,6 +85,7 @@ COHERE = Provider(
         "/v1/finetuning",
         "/compatibility/",
     ),
+    native_headers=frozenset({"x-fern-sdk-name", "x-client-name"}),
     translate_error=translate_error,
     error_statuses={498: 400},
     price_prefixes=("", "cohere/"),

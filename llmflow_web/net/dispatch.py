@@ -289,7 +289,8 @@ def _way(call: ServerCall, upstream: Upstream, path: str, source: Source) -> _Wa
         return _Way(path, provider.name, asked=asked, is_tunnel=is_tunnel)
     if is_tunnel or not provider.operations:
         return _Way(upstream.proxy_path(path), provider.name, is_tunnel=is_tunnel)
-    name = _OPERATIONS.get((call.head.method.decode("latin-1"), path.rstrip("/")))
+    versioned = path if path.startswith("/v1/") else "/v1" + path  # a base URL without /v1 means the same
+    name = _OPERATIONS.get((call.head.method.decode("latin-1"), versioned.rstrip("/")))
     operation = provider.operations.get(name) if name else None
     if operation is None:
         raise _unsupported(call, upstream, path)

@@ -308,12 +308,21 @@ def test_the_own_sdk_gets_what_it_gets_directly(flow, upstream, name, road):
     assert KEY not in flow.everything_stored()
 
 
-def test_the_own_sdk_lists_models_by_passthrough(flow, upstream):
-    """GET /v1/models is OpenAI's listing on the provider route, Cohere's own on passthrough."""
+@pytest.mark.parametrize("road", ROADS)
+def test_the_own_sdk_lists_models(flow, upstream, road):
+    """GET /v1/models is OpenAI's listing for OpenAI's clients, Cohere's own for Cohere's, told by its headers."""
     with theirs(upstream.url) as client:
         direct = CALLS["models"](client)
-    with theirs(f"{flow.proxy_url}/passthrough/cohere") as client:
+    with theirs(flow.proxy_url + ROADS[road][0]) as client:
         assert CALLS["models"](client) == direct
+
+
+def test_a_base_url_without_v1_and_a_slash_behind_mean_the_same(flow, upstream):
+    """/cohere/chat/completions and /cohere/v1/chat/completions/ are translated like the usual path."""
+    with client_at(f"{flow.proxy_url}/cohere") as client:
+        assert client.chat.completions.create(model=MODEL, messages=MESSAGES).choices[0].message.content == TEXT
+        assert client.post("/v1/chat/completions/", body={"model": MODEL, "messages": MESSAGES}, cast_to=object)
+    assert [request.path for request in upstream.requests] == ["/v2/chat", "/v2/chat"]
 
 
 @pytest.mark.parametrize("road", ROADS)
