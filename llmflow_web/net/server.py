@@ -112,12 +112,14 @@ class HttpServer:
     async def stop(self, grace_s: float = 0.0) -> None:
         """Stop listening, close idle connections, give running answers `grace_s` to finish, then break them off."""
         self.is_stopping = True
-        began = self.now()
+        now = asyncio.get_running_loop().time  # a server that could not start is stopped too
+        end = now() + grace_s
         await self._stop_accepting()
         for connection in list(self.connections):
             connection.close_if_idle()
         await self._wait_until_empty(grace_s)
-        await self._wait_for_upgraded(grace_s - (self.now() - began))
+        while now() < end and any(not transport.is_closing() for transport in self._upgraded):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)  # nobody tells when those who speak another protocol are gone
         for connection in list(self.connections):
             connection.abort("LLMFlow was stopped before the answer was complete")
         for transport in list(self._upgraded):
@@ -147,12 +149,6 @@ class HttpServer:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), timeout_s)
         await asyncio.sleep(0)  # transports close their sockets one turn after they say so
-
-    async def _wait_for_upgraded(self, timeout_s: float) -> None:
-        """Wait for those who speak another protocol. Nobody tells when they are gone, so they are looked at."""
-        end = self.now() + timeout_s
-        while self.now() < end and any(not transport.is_closing() for transport in self._upgraded):  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_S)
 
     # --- what connections ask of their server ---
 
