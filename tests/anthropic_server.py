@@ -45,17 +45,20 @@ class AnthropicLike:
         if (refusal := _head_refusal(talk)) is not None:
             fail(talk, *refusal)
         elif (method, path) == ("GET", "/v1/models"):
-            rows = [
-                {"type": "model", "id": name, "display_name": name, "created_at": "2025-09-29T00:00:00Z"}
-                for name in MODELS
-            ]
+            rows = [model_of(name) for name in MODELS]
             send_json(talk, {"data": rows, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]})
+        elif method == "GET" and path.startswith("/v1/models/"):
+            send_json(talk, model_of(path.rpartition("/")[2]))
         elif (method, path) == ("POST", "/v1/messages"):
             _messages(talk, json.loads(raw))
         elif (method, path) == ("POST", "/v1/messages/count_tokens"):
             send_json(talk, {"input_tokens": 31})
         else:
             fail(talk, 404, "Not Found")
+
+
+def model_of(name: str) -> dict:
+    return {"type": "model", "id": name, "display_name": name, "created_at": "2025-09-29T00:00:00Z"}
 
 
 def _head_refusal(talk: Talk) -> tuple[int, str] | None:

@@ -299,8 +299,10 @@ def _way(call: ServerCall, upstream: Upstream, path: str, source: Source) -> _Wa
 
 def _is_native_listing(call: ServerCall, upstream: Upstream, path: str) -> bool:
     """Say whether models are asked for by the provider's own client, at the path OpenAI's ask at too."""
+    if path != _MODELS_PATH and not path.startswith(_MODELS_PATH + "/"):
+        return False
     marks = upstream.provider.native_headers
-    return path.rstrip("/") == _MODELS_PATH and any(name.decode("latin-1") in marks for name, _ in call.head.headers)
+    return any(name.decode("latin-1") in marks for name, _ in call.head.headers)
 
 
 def _dialect(call: ServerCall, upstream: Upstream, path: str) -> str:

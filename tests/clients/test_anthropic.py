@@ -318,6 +318,7 @@ NATIVE = {
     ).model_dump(),
     "count tokens": lambda c: c.messages.count_tokens(model=MODEL, messages=ASKED["messages"]).model_dump(),
     "models": lambda c: [model.model_dump() for model in c.models.list()],
+    "one model": lambda c: c.models.retrieve("claude-haiku-4-5-20251001").model_dump(),
     "429": lambda c: failing(c, model="error-429"),
     "400": lambda c: failing(c, messages=[{"role": "assistant", "content": "I first"}]),
     "529": lambda c: failing(c, model="error-529"),
