@@ -6,10 +6,11 @@ import json
 import time
 
 import pytest
-from realtime_like import MODEL, RealtimeLike
+from realtime_events import MODEL
 
 openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
 websockets = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
+RealtimeLike = pytest.importorskip("realtime_like").RealtimeLike
 
 # The SDK calls websockets in a way that is deprecated there since 17.1.
 pytestmark = [pytest.mark.sdk, pytest.mark.filterwarnings(r"ignore:connect\(\) must be used:DeprecationWarning")]
