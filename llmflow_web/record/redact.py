@@ -129,6 +129,9 @@ _SHAPES: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes], Mask], ...] = (
     ((b"github_pat_",), *_key(rb"github_pat_[A-Za-z0-9_]{20,}")),
     ((b"xoxb-", b"xoxp-"), *_key(rb"xox[bp]-[A-Za-z0-9-]{16,}")),
     ((b"eyJ",), *_key(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")),
+    # The ephemeral keys of realtime sessions, and whatever a browser gives as a key among its subprotocols.
+    ((b"ek_",), *_key(rb"\bek_[A-Za-z0-9]{20,}")),
+    ((b"insecure-api-key.",), re.compile(rb"(insecure-api-key\.)([A-Za-z0-9._~+/=-]{6,})"), _mask_second),
     ((), _BEARER, _mask_second),
     ((), _MEMBER, _mask_second),
     ((), _URL_VALUE, _mask_third),

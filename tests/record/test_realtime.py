@@ -163,9 +163,11 @@ def test_meta_keeps_no_words():
     assert span.preview_out is None
 
 
-def test_secrets_are_masked():
+@pytest.mark.parametrize(
+    "secret", ["sk-proj-9aB8cD7eF6gH5iJ4kL3mN2oP1", "ek_68af296e8e408191a1120ab6383263c2", "of-some-own-shape-1"]
+)
+def test_secrets_are_masked(secret):
     """A key in an event, and one among the subprotocols, is not stored; masked frames hide nothing from the mask."""
-    secret = "sk-proj-9aB8cD7eF6gH5iJ4kL3mN2oP1"
     event = {"type": "session.update", "session": {"tools": [{"type": "mcp", "authorization": secret}]}}
     exchange = session(b"", masked(encode_text(text_of(event))))
     exchange.request_headers = [
