@@ -77,7 +77,12 @@ class House:
         self.recorder = Recorder(self.database, _queue_limits(config))
         self.client = HttpClient(_client_limits(config), environ=env)
         self.dispatcher = Dispatcher(
-            self.client, self.recorder, use_env_keys=config.env_keys, default_record=config.record
+            self.client,
+            self.recorder,
+            use_env_keys=config.env_keys,
+            default_record=config.record,
+            max_splice_bytes=config.max_splice_body,
+            max_translated_bytes=config.max_translated_body,
         )
         limits = _server_limits(config)
         self.guard = Guard(

@@ -168,6 +168,18 @@ class Config:
     body_timeout: float = _setting(120.0, kinds.SECONDS, LIMITS, "Silence allowed inside a request's body.")
     idle_timeout: float = _setting(75.0, kinds.SECONDS, LIMITS, "Time an unused client connection stays open.")
     max_head: int = _setting(64 * kinds.KIB, kinds.SIZE, LIMITS, "Bytes of a request's head.")
+    max_splice_body: int = _setting(
+        16 * kinds.MIB,
+        kinds.SIZE,
+        LIMITS,
+        "Bytes of a streaming call's body up to which its token counts can be asked for.",
+    )
+    max_translated_body: int = _setting(
+        64 * kinds.MIB,
+        kinds.SIZE,
+        LIMITS,
+        "Bytes of a request that is translated for its provider; a longer one gets 413.",
+    )
     max_connections: int = _setting(4096, kinds.COUNT, LIMITS, "Client connections open at once, per port.")
     stop_grace: float = _setting(10.0, kinds.SECONDS, LIMITS, "Time running calls have to end when LLMFlow stops.")
 

@@ -143,7 +143,8 @@ class Departure:
 
     def refuse_long(self, limit: int) -> Callable[[bytes], None]:
         """Return what refuses a body too long to be translated."""
-        return lambda _first: self._relay.reject(TooLarge(f"a request to be translated may have {limit} bytes at most"))
+        why = f"a request to be translated may have {limit} bytes at most (--max-translated-body)"
+        return lambda _first: self._relay.reject(TooLarge(why))
 
     def _translated_head(self, outgoing: Outgoing) -> bytes:
         request = self._call.head

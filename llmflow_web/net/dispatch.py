@@ -88,6 +88,8 @@ class Dispatcher:
         *,
         use_env_keys: bool = True,
         default_record: str = "on",
+        max_splice_bytes: int = MAX_SPLICE_BODY_BYTES,
+        max_translated_bytes: int = MAX_TRANSLATED_BODY_BYTES,
         ids: Ids | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -95,6 +97,8 @@ class Dispatcher:
         self._log = log
         self._use_env_keys = use_env_keys
         self._default_record = default_record
+        self._max_splice_bytes = max_splice_bytes
+        self._max_translated_bytes = max_translated_bytes
         self._ids = ids or Ids()
         self._clock_ns = clock_ns
         self._memories: dict[str, BoundedMemory] = {}
@@ -188,13 +192,12 @@ class Dispatcher:
             wants_usage = _wants_usage(call.head, upstream, relay.exchange)
             self._begin_as_it_came(call, relay, departure, wants_usage=wants_usage)
 
-    @staticmethod
-    def _begin_as_it_came(call: ServerCall, relay: Relay, departure: Departure, *, wants_usage: bool) -> None:
-        if call.whole_body is not None or (wants_usage and call.head.content_length <= MAX_SPLICE_BODY_BYTES):
+    def _begin_as_it_came(self, call: ServerCall, relay: Relay, departure: Departure, *, wants_usage: bool) -> None:
+        if call.whole_body is not None or (wants_usage and call.head.content_length <= self._max_splice_bytes):
             _gather(
                 call,
                 relay,
-                MAX_SPLICE_BODY_BYTES,
+                self._max_splice_bytes,
                 lambda body: departure.whole(body, splice=wants_usage),
                 departure.streaming,
             )
@@ -210,7 +213,7 @@ class Dispatcher:
         _gather(
             call,
             relay,
-            MAX_SPLICE_BODY_BYTES,
+            self._max_splice_bytes,
             lambda body: departure.placed(lambda: departure.whole(body, splice=wants_usage), asked, body, target),
             lambda first: departure.placed(lambda: departure.streaming(first), asked, first, target),
         )
@@ -223,9 +226,9 @@ class Dispatcher:
         _gather(
             call,
             relay,
-            MAX_TRANSLATED_BODY_BYTES,
+            self._max_translated_bytes,
             lambda body: departure.translated(bound, body, target),
-            departure.refuse_long(MAX_TRANSLATED_BODY_BYTES),
+            departure.refuse_long(self._max_translated_bytes),
         )
 
     def _target(self, call: ServerCall, upstream: Upstream) -> Target:

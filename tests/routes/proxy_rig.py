@@ -39,7 +39,12 @@ class ProxyRig:
     """A context manager: `.port`, `.log`, `.ask(bytes) -> bytes`."""
 
     def __init__(
-        self, upstreams: dict[str, str], *, keys: dict[str, str] | None = None, use_env_keys: bool = True
+        self,
+        upstreams: dict[str, str],
+        *,
+        keys: dict[str, str] | None = None,
+        use_env_keys: bool = True,
+        **limits: int,
     ) -> None:
         rows = {row.name: row for row in PROVIDERS}
         self.upstreams = {
@@ -47,6 +52,7 @@ class ProxyRig:
             for name, url in upstreams.items()
         }
         self.use_env_keys = use_env_keys
+        self.limits = limits
         self.log = ListLog()
         self.loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -59,7 +65,7 @@ class ProxyRig:
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
         self.client = HttpClient(ClientLimits())
-        dispatcher = Dispatcher(self.client, self.log, use_env_keys=self.use_env_keys)
+        dispatcher = Dispatcher(self.client, self.log, use_env_keys=self.use_env_keys, **self.limits)
         self.server = HttpServer(lambda call: self.routes.handle(call), limits=ServerLimits(), name="proxy")
         await self.server.start("127.0.0.1", 0)
         self.port = self.server.port

@@ -409,3 +409,13 @@ def test_health_and_providers_say_what_is_here(rig):
     assert pages["providers"][0]["prefix"] == "/v1/*"
     assert pages["providers"][0]["default"] is True
     assert pages["usage"]["passthrough"]
+
+
+def test_a_streaming_call_over_the_splice_limit_goes_up_unchanged(upstream):
+    """A body too long to be gathered for the usage question is passed on as it comes."""
+    upstream.script(stream([DELTA, DONE]))
+    body = b'{"stream": true, "messages": "' + b"x" * 300_000 + b'"}'
+    with ProxyRig({"openai": upstream.url}, max_splice_bytes=1000) as rig:
+        assert decoded(body_of(rig.ask(post("/v1/chat/completions", body)))) == DELTA + DONE
+        assert not rig.wait_exchanges(1)[0].is_injected
+    assert upstream.requests[0].body == body

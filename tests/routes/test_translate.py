@@ -439,14 +439,15 @@ def test_what_cannot_be_translated_is_refused_and_recorded(rig, upstream, body, 
     assert headers["x-llmflow-span-id"] == span.id
 
 
-def test_a_body_too_long_to_translate_is_413(rig, upstream, monkeypatch):
-    """The limit is named; the rest of the body does no harm."""
-    monkeypatch.setattr("llmflow_web.net.dispatch.MAX_TRANSLATED_BODY_BYTES", 1000)
-    text = rig.ask(asked(CHAT, CLAUDE | {"user": "x" * 400_000}))
-    assert told(text)[0] == 413
-    assert "1000 bytes" in error_in(text)["message"]
-    assert not upstream.requests
-    assert row_of(rig.wait_exchanges(1)[0]).status == 413
+def test_a_body_too_long_to_translate_is_413(upstream):
+    """The limit and its setting are named; the rest of the body does no harm."""
+    with ProxyRig({"anthropic": upstream.url}, max_translated_bytes=1000) as rig:
+        text = rig.ask(asked(CHAT, CLAUDE | {"user": "x" * 400_000}))
+        assert told(text)[0] == 413
+        assert "1000 bytes" in error_in(text)["message"]
+        assert "--max-translated-body" in error_in(text)["message"]
+        assert not upstream.requests
+        assert row_of(rig.wait_exchanges(1)[0]).status == 413
 
 
 @pytest.mark.parametrize(
