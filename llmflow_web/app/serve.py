@@ -7,6 +7,7 @@ The second ends the process at once; what was committed stays, the rest is lost.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -75,6 +76,7 @@ async def _serve(config: Config, console: Console, started: Callable[[House], No
         await house.start()
         try:
             console.started(house.dashboard_url, house.proxy_url)
+            gc.freeze()  # what is here stays: no collection has to walk it again while bytes pass through
             _describe(config, house, console)
             if started is not None:
                 started(house)

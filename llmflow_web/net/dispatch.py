@@ -102,6 +102,7 @@ class Dispatcher:
         self._ids = ids or Ids()
         self._clock_ns = clock_ns
         self._memories: dict[str, BoundedMemory] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.open_calls = 0
 
     def send(self, call: ServerCall, upstream: Upstream, path: str, source: Source, cors: bytes = b"") -> None:
@@ -120,7 +121,7 @@ class Dispatcher:
         relay = make(
             call,
             exchange,
-            loop=asyncio.get_running_loop(),
+            loop=self._loop or self._find_loop(),
             done=self._on_done,
             refuse=_refuse,
             extra_headers=_our_headers(exchange) + cors,
@@ -130,6 +131,11 @@ class Dispatcher:
             self._log.when_room(lambda: self._begin(call, upstream, way, relay))
         else:
             self._begin(call, upstream, way, relay)
+
+    def _find_loop(self) -> asyncio.AbstractEventLoop:
+        """Ask for the loop once: on CPython 3.11 every question costs a system call."""
+        self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def _on_done(self, exchange: Exchange) -> None:
         self.open_calls -= 1

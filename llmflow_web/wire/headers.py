@@ -47,8 +47,10 @@ def get_all(headers: Sequence[Header], name: bytes) -> list[bytes]:
 def tokens(headers: Sequence[Header], name: bytes) -> list[bytes]:
     """Return the lower-cased members of a comma-separated header, over all its lines."""
     members: list[bytes] = []
-    for value in get_all(headers, name):
-        members += [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]
+    for found, line in headers:
+        if found == name:
+            parts = value_of(line).lower().split(b",")
+            members += [member for part in parts if (member := part.strip(b" \t"))]
     return members
 
 
