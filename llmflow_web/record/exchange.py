@@ -454,7 +454,9 @@ def _outcome(exchange: Exchange, reading: _Reading) -> tuple[int | None, str | N
     error = reading.error or None
     if exchange.is_websocket:  # it may end on the client's word, and 101 says only how it began
         return (STATUS_OK if error is None else STATUS_UPSTREAM_CLOSED), error
-    if exchange.ending != "finished":
+    # A client that hangs up on being told of an error did not break the call: the provider had failed before.
+    is_over_by_error = exchange.ending == "client_closed" and error is not None
+    if exchange.ending != "finished" and not is_over_by_error:
         status, sentence = _ENDINGS[exchange.ending]
         return status, error or exchange.error or sentence
     status = exchange.response_status

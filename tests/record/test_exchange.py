@@ -238,6 +238,13 @@ def test_endings(ending, status):
     assert span.is_estimated
 
 
+def test_a_client_that_hangs_up_on_an_error_did_not_break_the_call():
+    """An error inside the stream is a 502, whoever closed the connection after it."""
+    data = STREAM[:400] + b'\n\ndata: {"error":{"message":"overloaded","code":503}}\n\n'
+    span = span_of(streamed(data, ending="client_closed"))
+    assert (span.status, span.ending, span.error) == (502, "client_closed", "overloaded (503)")
+
+
 def test_no_answer_at_all():
     """An upstream that could not be reached: 502, our sentence, no cost, no tokens."""
     call = exchange(answer=b"", status=0, ending="upstream_closed", error="connection refused", response_headers=())
