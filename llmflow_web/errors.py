@@ -3,10 +3,7 @@
 LLMFlowError
 ├── RequestError            the caller's fault
 │   ├── BadRequest          400   what was sent cannot be understood
-│   ├── Unauthorized        401   the token is missing or wrong
-│   ├── Forbidden           403   Host or Origin is not allowed here
 │   ├── NotFound            404
-│   ├── MethodNotAllowed    405
 │   ├── TooLarge            413   a named limit was passed
 │   └── HeaderTooLarge      431
 ├── UpstreamError           502   the provider's fault, or the way to it
@@ -48,28 +45,10 @@ class BadRequest(RequestError):
         """The field of the request body that is at fault, as OpenAI's errors name it: messages[0].content[1]."""
 
 
-class Unauthorized(RequestError):
-    """The token is missing or wrong."""
-
-    status = 401
-
-
-class Forbidden(RequestError):
-    """The Host or Origin header is not one this server answers to."""
-
-    status = 403
-
-
 class NotFound(RequestError):
     """There is nothing at this address."""
 
     status = 404
-
-
-class MethodNotAllowed(RequestError):
-    """The address exists, the method does not."""
-
-    status = 405
 
 
 class TooLarge(RequestError):

@@ -65,6 +65,7 @@ _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
 _LINE_TYPES = (b"application/x-ndjson", b"application/stream+json")  # the latter is Cohere v1's
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_LENT_KEY = "the key of LLMFlow's environment was used"
 _INJECTED = "stream_options.include_usage was asked for by LLMFlow"
 
 
@@ -437,6 +438,8 @@ def _short(value: Any) -> str | None:
 
 def _notes(exchange: Exchange, reading: _Reading) -> list[str]:
     notes = list(exchange.notes)
+    if exchange.has_env_key:
+        notes.append(_LENT_KEY)
     if exchange.is_injected and _INJECTED not in notes:
         notes.append(_INJECTED)
     return notes + reading.notes

@@ -60,7 +60,8 @@ class NDJSONDecoder:
         self._held_size = 0
 
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
+# A string that a cut left open reaches to the end: what stands in it closes nothing.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 
 
 class JSONArrayDecoder:

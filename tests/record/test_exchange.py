@@ -245,6 +245,14 @@ def test_a_client_that_hangs_up_on_an_error_did_not_break_the_call():
     assert (span.status, span.ending, span.error) == (502, "client_closed", "overloaded (503)")
 
 
+def test_a_lent_key_is_told_of():
+    """A call that went out with LLMFlow's own key says so."""
+    call = exchange()
+    call.has_env_key = True
+    assert "the key of LLMFlow's environment was used" in span_of(call).notes
+    assert span_of(exchange()).notes == []
+
+
 def test_no_answer_at_all():
     """An upstream that could not be reached: 502, our sentence, no cost, no tokens."""
     call = exchange(answer=b"", status=0, ending="upstream_closed", error="connection refused", response_headers=())
