@@ -162,7 +162,6 @@ class OpenAIStream:
         self.count = 0
         self.first_content: int | None = None
         self.error: str | None = None
-        self.unreadable = 0  # events whose data is not a JSON object
         self._operation = operation
         self._request = request
         self._fed = 0
@@ -236,10 +235,7 @@ class OpenAIStream:
             chunk = json.loads(data)
         except (ValueError, RecursionError):
             chunk = None
-        if not isinstance(chunk, dict):
-            self.unreadable += 1
-            return None
-        return chunk
+        return chunk if isinstance(chunk, dict) else None
 
     def finish(self) -> list[JSON]:
         """End the stream; nothing is owed in this dialect."""

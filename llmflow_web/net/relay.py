@@ -18,11 +18,10 @@ from typing import Protocol
 from llmflow_web.errors import LLMFlowError, RequestError, UpstreamTimeout
 from llmflow_web.model import Capture, Ending, Exchange
 from llmflow_web.net.http import Client, ClientCall, ServerCall
-from llmflow_web.wire.chunked import ChunkedDecoder, encode_chunk
+from llmflow_web.wire.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk
 from llmflow_web.wire.head import FRAMING_CHUNKED, FRAMING_LENGTH, FRAMING_NONE, ResponseHead
 from llmflow_web.wire.headers import HOP_BY_HOP, get
 
-LAST_CHUNK = b"0\r\n\r\n"
 _FRAMING_HEADERS = HOP_BY_HOP | {b"content-length"}
 
 
@@ -172,7 +171,7 @@ class Relay:
             self._note_arrival(capture)
             capture.add(data)
         if self._filter is not None:
-            data = self._filtered(self._filter.feed(self._payload(data)))
+            data = encode_chunk(self._filter.feed(self._payload(data)))
             if not data:
                 return
         if self._head is not None:
@@ -183,14 +182,10 @@ class Relay:
     def _payload(self, data: bytes) -> bytes:
         return data if self._decoder is None else self._decoder.feed(data)
 
-    @staticmethod
-    def _filtered(payload: bytes) -> bytes:
-        return encode_chunk(payload) if payload else b""
-
     def end(self) -> None:
         """The answer is complete (ResponseSink)."""
         if self._filter is not None:
-            last = self._filtered(self._filter.finish()) + LAST_CHUNK
+            last = encode_chunk(self._filter.finish()) + LAST_CHUNK
             self._send_head()
             self._call.write_wire(last)
         self._send_head()

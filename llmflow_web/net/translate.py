@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Protocol
 
 from llmflow_web.errors import LLMFlowError, UpstreamClosed, UpstreamProtocol
 from llmflow_web.model import JSON, Capture
-from llmflow_web.net.relay import LAST_CHUNK, Relay, State
+from llmflow_web.net.relay import Relay, State
 from llmflow_web.provider import Event, Operation, Provider, StreamTranslator
-from llmflow_web.wire.chunked import ChunkedDecoder, encode_chunk
+from llmflow_web.wire.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk
 from llmflow_web.wire.content import ContentDecoder, codings_of
 from llmflow_web.wire.head import FRAMING_CHUNKED, FRAMING_LENGTH, ResponseHead
 from llmflow_web.wire.headers import HOP_BY_HOP, get
 from llmflow_web.wire.ndjson import NDJSONDecoder
-from llmflow_web.wire.sse import SSEDecoder, encode
+from llmflow_web.wire.sse import EventDecoder, SSEDecoder, encode
 
 MAX_TRANSLATED_ANSWER_BYTES = 64 * 1024 * 1024
 """A whole answer is gathered before it is translated; a longer one is refused with a 502 that names this limit."""
@@ -32,16 +31,6 @@ DONE = b"data: [DONE]\n\n"
 MAX_PAGE_CHARS = 8 * 1024
 _TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _REPLACED = HOP_BY_HOP | {b"content-length", b"content-type", b"content-encoding"}
-
-
-class EventDecoder(Protocol):
-    """Cuts a stream's bytes into events."""
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, return the events they complete."""
-
-    def finish(self) -> list[Event]:
-        """Return what was left without its end."""
 
 
 class TranslatedRelay(Relay):

@@ -51,7 +51,7 @@ from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.forms import form_fields
 from llmflow_web.wire.headers import value_of
 from llmflow_web.wire.ndjson import JSONArrayDecoder, NDJSONDecoder
-from llmflow_web.wire.sse import SSEDecoder
+from llmflow_web.wire.sse import EventDecoder, SSEDecoder
 
 _ENDINGS = {
     "client_closed": (STATUS_CLIENT_CLOSED, "the client went before the answer was complete"),
@@ -67,18 +67,6 @@ _LINE_TYPES = (b"application/x-ndjson", b"application/stream+json")  # the latte
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _LENT_KEY = "the key of LLMFlow's environment was used"
 _INJECTED = "stream_options.include_usage was asked for by LLMFlow"
-
-
-class EventDecoder(Protocol):
-    """Cuts a stream's bytes into events; `ends` holds the offset after each event of the last call."""
-
-    ends: list[int]
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, return the events they complete."""
-
-    def finish(self) -> list[Event]:
-        """Return what was left without its end."""
 
 
 class Prices(Protocol):

@@ -51,10 +51,6 @@ def facets(connection: sqlite3.Connection, field: str, q: str = "", limit: int =
     return {"field": field, "values": values, "is_sampled": is_sampled}
 
 
-def _from_rollup(column: str) -> str:
-    return f"SELECT {column} AS value, SUM(requests) AS count FROM rollup WHERE hour = {ALL_TIME} GROUP BY 1"
-
-
 def _sample(column: str) -> str:
     newest = f"SELECT {column} AS value FROM spans ORDER BY start_ns DESC LIMIT {SAMPLED_ROWS}"
     return f"SELECT value, COUNT(*) AS count FROM ({newest}) GROUP BY 1"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Protocol
 
 from llmflow_web.provider import Event
 
@@ -17,6 +18,18 @@ MAX_HELD_BYTES = 64 * 1024
 """A usage chunk is a few hundred bytes: an unfinished event beyond this is not one and is let through."""
 
 _BOM = b"\xef\xbb\xbf"
+
+
+class EventDecoder(Protocol):
+    """Cuts a stream's bytes into events. `ends` holds the offset in the stream after each event of the last call."""
+
+    ends: list[int]
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes, return the events they complete."""
+
+    def finish(self) -> list[Event]:
+        """Return what was left without its end."""
 
 
 class SSEDecoder:
