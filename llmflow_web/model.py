@@ -172,9 +172,10 @@ PART_REQUEST = 2  # request body, bytes as they came (content-encoding undone)
 PART_RESPONSE = 3  # response body, bytes as they came (transfer- and content-encoding undone)
 PART_ANSWER = 4  # JSON: the answer assembled from a stream, in the shape of a non-streamed one
 PART_ARRIVALS = 5  # varints: (offset delta, microseconds delta) of each arrival of the response body
-PART_ATTRIBUTES = 6  # JSON: attributes, events, links, resource of an OTLP or SDK span; metadata of a call
-PART_INPUT = 7  # JSON: input of an SDK or OTLP span
-PART_OUTPUT = 8  # JSON: output of an SDK or OTLP span
+PART_ATTRIBUTES = 6  # JSON: attributes of an OTLP or SDK span as sent; metadata of a call
+PART_INPUT = 7  # JSON: input of an SDK span
+PART_OUTPUT = 8  # JSON: output of an SDK span
+PART_OTLP = 9  # JSON: what an OTLP span has beside its attributes: resource, scope, events, links, flags, counts
 
 PART_NAMES: dict[str, int] = {
     "headers": PART_HEADERS,
@@ -185,6 +186,7 @@ PART_NAMES: dict[str, int] = {
     "attributes": PART_ATTRIBUTES,
     "input": PART_INPUT,
     "output": PART_OUTPUT,
+    "otlp": PART_OTLP,
 }
 
 
@@ -209,6 +211,54 @@ class Row:
 
     span: Span
     bodies: Sequence[Body] = ()
+
+
+@dataclass(slots=True)
+class Log:
+    """One log record: a row of table `logs`. JSON columns hold Python values here."""
+
+    id: str  # the same for the same record sent again
+    time_ns: int
+    observed_ns: int | None = None
+    severity_number: int | None = None
+    severity_text: str | None = None
+    body: str | None = None  # as text; what was no text is in `detail`
+    trace_id: str | None = None
+    span_id: str | None = None
+    event_name: str | None = None
+    service_name: str | None = None
+    scope_name: str | None = None
+    session_id: str | None = None
+    tool: str | None = None  # as on a Span
+    attributes: JSON = field(default_factory=dict)
+    resource_attributes: JSON = field(default_factory=dict)
+    detail: JSON | None = None  # structured body, flags, dropped counts, scope and schema
+
+
+@dataclass(slots=True)
+class Metric:
+    """One data point: a row of table `metrics`. JSON columns hold Python values here."""
+
+    id: str  # the same for the same point sent again
+    series: str  # the same for all points of one series: resource, scope, name, attributes
+    time_ns: int
+    name: str
+    start_ns: int | None = None
+    description: str | None = None
+    unit: str | None = None
+    metric_type: str | None = None  # sum | gauge | histogram | exponential_histogram | summary
+    temporality: str | None = None  # delta | cumulative
+    is_monotonic: bool = False
+    value_int: int | None = None  # histograms and summaries: count
+    value_double: float | None = None  # histograms and summaries: sum
+    histogram_data: JSON | None = None
+    service_name: str | None = None
+    scope_name: str | None = None
+    session_id: str | None = None
+    tool: str | None = None
+    attributes: JSON = field(default_factory=dict)
+    resource_attributes: JSON = field(default_factory=dict)
+    detail: JSON | None = None  # exemplars, flags, metadata, scope and schema
 
 
 class Capture:
