@@ -48,13 +48,16 @@ class Console:
 
     # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def started(self, dashboard_url: str, proxy_url: str) -> None:
-        """Say where the two doors are."""
+    def started(self, dashboard_url: str, proxy_url: str, otlp_url: str | None = None) -> None:
+        """Say where the doors are."""
         if self._is_json:
-            self._event("started", dashboard=dashboard_url, proxy=proxy_url)
+            more = {} if otlp_url is None else {"otlp": otlp_url}
+            self._event("started", dashboard=dashboard_url, proxy=proxy_url, **more)
             return
         self._print(f"{self._tag()} Dashboard: {self._style('yellow', dashboard_url)}")
         self._print(f"{self._tag()} Proxy:     {self._style('yellow', proxy_url)}")
+        if otlp_url is not None:
+            self._print(f"{self._tag()} OTLP:      {self._style('yellow', otlp_url)}")
 
     def note(self, text: str, *, style: str = "") -> None:
         """Say one sentence."""

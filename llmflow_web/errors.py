@@ -11,6 +11,7 @@ LLMFlowError
 │   ├── UpstreamClosed      502   the connection ended before the answer did
 │   ├── UpstreamProtocol    502   what came is not HTTP
 │   └── UpstreamTimeout     504   UPSTREAM_IDLE_TIMEOUT_S passed without a byte
+├── Busy                    503   more is being sent than can be taken in just now
 ├── StoreError              503   the database cannot be read or written just now
 │   └── StoreRefused        -     a file that is not ours, or newer than we are: nothing is touched
 ├── StartRefused            -     the program cannot start: a port is taken; exit code 1
@@ -90,6 +91,12 @@ class UpstreamTimeout(UpstreamError):
     """No byte came for UPSTREAM_IDLE_TIMEOUT_S."""
 
     status = 504
+
+
+class Busy(LLMFlowError):
+    """More is being sent than can be taken in just now; the same again, a little later, will do."""
+
+    status = 503
 
 
 class StoreError(LLMFlowError):

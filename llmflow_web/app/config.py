@@ -198,6 +198,9 @@ def _check_access(config: Config) -> None:
         )
     if config.proxy_port == config.dashboard_port != 0:
         raise ConfigError(f"proxy_port and dashboard_port are both {config.proxy_port}; they must differ")
+    for name in ("proxy_port", "dashboard_port"):
+        if config.otlp_port == getattr(config, name) != 0:
+            raise ConfigError(f"otlp_port and {name} are both {config.otlp_port}; they must differ")
 
 
 def is_loopback(host: str) -> bool:
@@ -303,10 +306,10 @@ def _check_loop(upstream: UpstreamSetting, config: Config) -> None:
     host = (parts.hostname or "").lower()
     port = parts.port or (443 if parts.scheme == "https" else 80)
     is_here = is_loopback(host) or host in _ANY_ADDRESS or host == config.host
-    own = {config.proxy_port: "proxy", config.dashboard_port: "dashboard"}
+    own = {config.proxy_port: "proxy", config.dashboard_port: "dashboard", config.otlp_port: "otlp"}
     if is_here and port in own:
         raise ConfigError(
             f"{upstream.origin}: {upstream.url} is LLMFlow's own {own[port]} port; a call would come back for ever. "
             "Give the real address of the model server, or move LLMFlow with "
-            f"{'--proxy-port' if own[port] == 'proxy' else '--dashboard-port'}"
+            f"--{own[port]}-port"
         )

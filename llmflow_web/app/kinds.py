@@ -57,6 +57,10 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _port_or_off(text: str) -> int | None:
+    return None if text.strip().lower() in _OFF else _port(text)
+
+
 def _count(text: str) -> int:
     cleaned = text.replace("_", "").replace(",", "")
     if not (cleaned.isascii() and cleaned.isdecimal()) or int(cleaned) < 1:
@@ -146,7 +150,12 @@ def _show_optional(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def _show_port(value: object) -> str:
+    return "off" if value is None else str(value)
+
+
 PORT = Kind("PORT", "a number from 0 to 65535 (0 = any free port)", _port)
+PORT_OR_OFF = Kind("PORT", "a number from 0 to 65535 (0 = any free port), or off", _port_or_off, show=_show_port)
 COUNT = Kind("N", "a whole number of at least 1", _count, show=lambda value: f"{value:,}")
 SIZE = Kind("SIZE", "a size such as 8MiB, 512KiB or 1048576", _size, show=show_size)
 SIZE_OR_OFF = Kind("SIZE", "a size such as 2GiB, or off", _size_or_off, show=show_size)

@@ -93,6 +93,12 @@ class Config:
     dashboard_port: int = _setting(
         3000, kinds.PORT, ACCESS, "Port of the dashboard, its API and OTLP.", "DASHBOARD_PORT"
     )
+    otlp_port: int | None = _setting(
+        None,
+        kinds.PORT_OR_OFF,
+        ACCESS,
+        "One more port for OTLP, which the dashboard's takes in any case: 4318 is where exporters send by themselves.",
+    )
     host: str | None = _setting(
         None,
         kinds.WORD,
@@ -179,6 +185,15 @@ class Config:
         kinds.SIZE,
         LIMITS,
         "Bytes of a request that is translated for its provider; a longer one gets 413.",
+    )
+    max_otlp_body: int = _setting(
+        64 * kinds.MIB, kinds.SIZE, LIMITS, "Bytes of one OTLP request, as it comes and decompressed; more gets 413."
+    )
+    max_ingest_memory: int = _setting(
+        128 * kinds.MIB,
+        kinds.SIZE,
+        LIMITS,
+        "Memory for all spans, logs and metrics on their way in; beyond it senders are asked to come again.",
     )
     max_connections: int = _setting(4096, kinds.COUNT, LIMITS, "Client connections open at once, per port.")
     stop_grace: float = _setting(10.0, kinds.SECONDS, LIMITS, "Time running calls have to end when LLMFlow stops.")

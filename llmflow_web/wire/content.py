@@ -6,8 +6,11 @@ Sans I/O. Bodies may be cut short and may be bombs: output is bounded, and what 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
+
+from llmflow_web.errors import BadRequest, TooLarge
 
 MAX_CODINGS = 4
 """Encodings stacked deeper than this are not undone."""
@@ -56,6 +59,11 @@ class _Zlib:
             self._machine = zlib.decompressobj(31)
             out += self._machine.decompress(rest, room - len(out))
         return bytes(out)
+
+    @property
+    def is_complete(self) -> bool:
+        """Say whether the end of the compressed data has been seen."""
+        return self._machine is not None and bool(self._machine.eof)
 
 
 def _window_bits(head: bytes) -> int:
@@ -149,6 +157,24 @@ def decode_body(data: bytes, content_encoding: str, limit: int) -> tuple[bytes, 
     decoder = ContentDecoder(codings, limit)
     out = decoder.feed(data)
     return (data[:limit], True) if decoder.has_failed else (out, False)
+
+
+def inflated_request(data: bytes, codings: Sequence[str], limit: int) -> bytes:
+    """Return a request's body without its codings (gzip, deflate; the last applied comes first), whole or not at all.
+
+    Raises TooLarge when more than `limit` bytes come out, BadRequest when the bytes are something else or end early.
+    """
+    for name in codings if data else ():
+        machine = _Zlib()
+        try:
+            data = machine.feed(data, limit + 1)
+        except zlib.error as error:
+            raise BadRequest(f"The body is not {name}, as its content-encoding says: {error}.") from error
+        if len(data) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes when it is decompressed.")
+        if not machine.is_complete:
+            raise BadRequest(f"The body ends before its {name} data does.")
+    return data
 
 
 @lru_cache(maxsize=256)
