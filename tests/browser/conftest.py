@@ -60,7 +60,7 @@ def new_page(chromium: Any) -> Iterator[Callable[..., Any]]:
 
     def open_page(*, expects_errors: bool = False, **options: Any) -> Any:
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        context.set_default_timeout(8000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"page error: {error}"))

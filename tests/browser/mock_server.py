@@ -42,6 +42,8 @@ class World:
         self.requests: list[str] = []
         self.is_down = False  # every API answer is 500 and every WebSocket is refused
         self.delay_s = 0.0
+        self.is_open = threading.Event()  # cleared: later pages of the list wait
+        self.is_open.set()
         self.lock = threading.Lock()
 
     def rows(self, params: dict[str, str]) -> list[dict[str, Any]]:
@@ -158,6 +160,8 @@ class Handler(BaseHTTPRequestHandler):
     def _list(self, params: dict[str, str]) -> None:
         rows = self.world.rows(params)
         start = int(params.get("cursor") or 0)
+        if start:
+            self.world.is_open.wait(60)
         stop = start + int(params.get("limit", 50))
         self._json(rows[start:stop], headers={"x-llmflow-next-cursor": str(stop)} if stop < len(rows) else {})
 

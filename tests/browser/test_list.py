@@ -49,19 +49,61 @@ def test_first_screen_asks_little_and_only_its_own_server(mock: Maker, new_page:
     assert sum(len(gzip.compress(file.read_bytes(), 9)) for file in files) <= 45_000
 
 
+FOCUSED = "document.activeElement.getAttribute('aria-rowindex')"
+FOCUS_IS_IN_SIGHT = """(() => {
+  const row = document.activeElement.getBoundingClientRect(), box = document.querySelector('.traces').getBoundingClientRect();
+  return row.top >= box.top && row.bottom <= box.bottom + 1;
+})()"""
+
+
+def press(page: Any, key: str, times: int) -> None:
+    """Press a key so many times."""
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
 def test_j_pressed_many_times_keeps_the_focus_in_sight(mock: Maker, new_page: Maker) -> None:
     """J moves on through several pages; the focused row stays visible and mounted."""
     page = new_page()
     page.goto(f"{mock(mock_traces.many(400)).url}/traces")
     page.wait_for_selector(ROWS)
-    for _ in range(150):
-        page.keyboard.press("j")
-    seen = page.evaluate(
-        "(() => { const row = document.activeElement.getBoundingClientRect(); const box = document.querySelector('.traces').getBoundingClientRect(); return [document.activeElement.getAttribute('aria-rowindex'), row.top >= box.top && row.bottom <= box.bottom + 1]; })()"
-    )
-    assert seen == ["151", True]
+    press(page, "j", 150)
+    until(page, f"{FOCUSED} === '151'")
+    assert page.evaluate(FOCUS_IS_IN_SIGHT)
     page.keyboard.press("Home")
-    assert page.evaluate("document.activeElement.getAttribute('aria-rowindex')") == "2"
+    until(page, f"{FOCUSED} === '2'")
+
+
+def test_keys_pressed_while_a_page_loads_are_not_lost(mock: Maker, new_page: Maker) -> None:
+    """At the last loaded row J waits for the next page, and the one after it; K goes back from the row that is seen."""
+    server = mock(mock_traces.many(300))
+    server.world.is_open.clear()
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    press(page, "j", 105)
+    assert page.evaluate(FOCUSED) == "101"
+    press(page, "k", 1)
+    assert page.evaluate(FOCUSED) == "100"
+    press(page, "j", 121)
+    assert page.evaluate(FOCUSED) == "101"
+    server.world.is_open.set()
+    until(page, f"{FOCUSED} === '221'")
+    assert page.evaluate(FOCUS_IS_IN_SIGHT)
+
+
+def test_a_page_that_comes_late_takes_the_focus_from_nobody(mock: Maker, new_page: Maker) -> None:
+    """Who has gone from the last row to the search box stays there when the next page has come."""
+    server = mock(mock_traces.many(150))
+    server.world.is_open.clear()
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    press(page, "j", 105)
+    press(page, "/", 1)
+    server.world.is_open.set()
+    until(page, "document.querySelector('.traces').getAttribute('aria-rowcount') === '151'")
+    assert page.evaluate("document.activeElement.matches('input')")
 
 
 def test_enter_opens_and_escape_goes_back_to_the_row(mock: Maker, new_page: Maker) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 
-def until(page: Any, expression: str, seconds: float = 8) -> None:
+def until(page: Any, expression: str, seconds: float = 30) -> None:
     """Wait until the JavaScript `expression` is true; say which one never was."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(expression):

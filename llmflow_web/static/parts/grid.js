@@ -19,6 +19,7 @@ export function mountGrid(el, options) {
   el.append(grid);
   let active = "";
   let selected = "";
+  let goal = -1; // where keys led before the row was there: update() goes on to it
 
   const list = mountWindow(grid, {
     rowHeight: ROW, top: ROW, role: "rowgroup", onRange: options.onRange,
@@ -65,14 +66,19 @@ export function mountGrid(el, options) {
     // one stop in the tab order: the active row, else the grid itself
     setAttr(grid, "tabindex", active ? -1 : 0);
     list.update(count, at);
+    if (goal >= 0) goOn();
   }
 
   /** @param {number} index @param {boolean} [isFocused] */
   function activate(index, isFocused = true) {
+    goal = -1;
     const row = options.rowAt(index);
-    if (!row) return;
-    active = options.keyOf(row);
     list.reveal(index);
+    if (!row) {
+      if (index < options.count()) goal = index; // its page was dropped and is asked for again
+      return;
+    }
+    active = options.keyOf(row);
     update();
     if (isFocused) list.nodeOf(active)?.focus({ preventScroll: true });
   }
@@ -81,9 +87,24 @@ export function mountGrid(el, options) {
   function move(by) {
     const count = options.count();
     if (!count) return;
-    const at = indexOf(active || selected);
-    activate(Math.max(0, Math.min(count - 1, at < 0 ? (by > 0 ? 0 : count - 1) : at + by)));
+    const at = by > 0 && goal >= 0 ? goal : indexOf(active || selected); // back: from the row that is seen
+    reach(Math.max(0, at < 0 ? (by > 0 ? 0 : count - 1) : at + by));
   }
+
+  /** Go as far as there are rows; the rest of the way when more have come: no key press is lost. @param {number} index */
+  function reach(index) {
+    const last = options.count() - 1;
+    activate(Math.min(index, last));
+    if (index > last && !options.isComplete()) goal = index;
+  }
+
+  function goOn() {
+    const index = goal;
+    goal = -1;
+    if (hasFocus()) reach(index); // else somebody has gone elsewhere
+  }
+
+  const hasFocus = () => grid.contains(document.activeElement) && document.activeElement !== grid;
 
   grid.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof HTMLElement) || event.target.closest(".head")) return;
@@ -122,6 +143,7 @@ export function mountGrid(el, options) {
     /** @param {string} key */
     select(key) {
       selected = key;
+      goal = -1;
       if (key && !active) active = key;
       update();
     },
@@ -135,7 +157,7 @@ export function mountGrid(el, options) {
       if (options.count()) activate(at);
       else grid.focus();
     },
-    hasFocus: () => grid.contains(document.activeElement) && document.activeElement !== grid,
+    hasFocus,
     /** @param {string} sort */
     showSort(sort) {
       columns.forEach((column, i) => {
