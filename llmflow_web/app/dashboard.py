@@ -14,11 +14,13 @@ from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.router import Router
 from llmflow_web.net.upstreams import Upstream
 from llmflow_web.record.hub import Hub
+from llmflow_web.routes.api_delete import DeleteRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
 from llmflow_web.routes.api_traces import TraceRoutes
+from llmflow_web.routes.api_views import ViewRoutes
 from llmflow_web.routes.assets import Assets
 from llmflow_web.routes.ingest import IngestRoutes
 from llmflow_web.routes.live import Live
@@ -55,6 +57,8 @@ class Dashboard:
             ExportRoutes(database),
             StatsRoutes(database),
             TelemetryRoutes(database),
+            ViewRoutes(database),
+            DeleteRoutes(database),
             IngestRoutes(database),
             HealthRoutes(about, client, env, checks=checks_from(upstreams), ollama=ollama.origin if ollama else None),
             self._live,

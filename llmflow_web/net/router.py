@@ -7,6 +7,7 @@ is answered: an LLMFlowError with its own status and message, everything else wi
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -142,3 +143,18 @@ def query_params(call: ServerCall) -> dict[str, str]:
             raise BadRequest(f"The parameter {name!r} is given twice.")
         params[name] = percent_decoded(raw_value)
     return params
+
+
+async def json_object(call: ServerCall, limit: int) -> dict[str, Any]:
+    """Return the JSON object a call brings.
+
+    Raises TooLarge over `limit` bytes, BadRequest for what is no JSON object.
+    """
+    data = await call.body(limit)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return value

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
+
+from llmflow_web.wire.filter import Filter
 
 T = TypeVar("T")
 
@@ -15,6 +17,24 @@ class Store(Protocol):
 
     def read(self, fn: Callable[..., T], *args: Any, long: bool = False) -> Future[T]:
         """Run `fn(connection, *args)` on a reader thread."""
+
+
+class WriteStore(Store, Protocol):
+    """What of it is written through."""
+
+    def call(self, fn: Callable[..., T]) -> Future[T]:
+        """Run `fn(connection)` on the writer thread, in its own transaction."""
+
+
+class DeletingStore(WriteStore, Protocol):
+    """What of it deletes."""
+
+    @property
+    def is_erased(self) -> bool:
+        """Say whether the text of all that was deleted is gone from the file."""
+
+    def delete_traces(self, which: Filter | Sequence[str]) -> Future[int]:
+        """Delete the traces of these ids, or those of which a filter lets a span through; gives the spans gone."""
 
 
 class Asking(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from typing import Any
 
 from llmflow_web.errors import BadRequest
 from llmflow_web.net.http import ServerCall
@@ -80,7 +79,7 @@ class Live:
         if not isinstance(asked, dict) or asked.get("type") != "subscribe" or not asked.get("traces", True):
             return
         try:
-            chosen = filter_of(asked.get("filter"))
+            chosen = Filter.from_object(asked.get("filter"))
         except BadRequest as error:
             peer.send(encode_message({"type": "error", "error": error.message}))
             return
@@ -98,16 +97,3 @@ class Live:
                 await asyncio.wait_for(asyncio.gather(*(peer.wait_gone() for peer in peers)), GOODBYE_S)
         for peer in list(self._peers):
             peer.drop()
-
-
-def filter_of(value: Any) -> Filter | None:
-    """Read a subscription's filter: the members are the parameters of GET /api/traces.
-
-    Raises:
-        BadRequest: It is no filter; the sentence says why.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, dict) or not all(isinstance(one, (str, int, float)) for one in value.values()):
-        raise BadRequest("filter must be an object of the parameters of GET /api/traces")
-    return Filter.from_query({name: str(one) for name, one in value.items()})

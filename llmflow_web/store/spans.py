@@ -154,6 +154,13 @@ def find_trace(connection: sqlite3.Connection, key: str) -> int | None:
     return None if row is None else int(row[0])
 
 
+def trace_ids_of(connection: sqlite3.Connection, keys: Sequence[str]) -> list[str]:
+    """Return the trace ids these keys (trace ids, or ids of spans) stand for, each once; unknown ones fall out."""
+    firsts = dict.fromkeys(first for key in keys if (first := find_trace(connection, key)) is not None)
+    sql = "SELECT trace_id FROM traces WHERE first_seq = ?"
+    return [connection.execute(sql, (first,)).fetchone()[0] for first in firsts]
+
+
 def find_span(connection: sqlite3.Connection, key: str) -> int | None:
     """Return the seq of the root of the trace with this trace_id, else of the newest span with this id."""
     row = connection.execute("SELECT root_seq FROM traces WHERE trace_id = ?", (key,)).fetchone()

@@ -55,6 +55,10 @@ _EXACT_PARAMS = (
     "model", "provider", "session_id", "conversation_id", "tag", "source", "user_id", "span_type", "trace_id", "tool",
     "prompt_name", "service_name",
 )  # fmt: skip
+PARAMETERS = frozenset({
+    *_EXACT_PARAMS, "status", "date_from", "date_to", "cost_min", "cost_max", "roots", "q", "filter",
+})  # fmt: skip
+"""What `Filter.from_query` reads; everything else of a query is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,19 @@ class Filter:
         words = parse_words(_plain("q", params.get("q", "")))
         written = parse_filter(_plain("filter", params.get("filter", "")))
         return Filter((*terms, *words, *written.terms), written.notes)
+
+    @staticmethod
+    def from_object(value: Any) -> Filter | None:
+        """Read a filter from JSON: an object whose members are the parameters of a query; null is none.
+
+        Raises:
+            BadRequest: It is no filter; the sentence says why.
+        """
+        if value is None:
+            return None
+        if not isinstance(value, dict) or not all(isinstance(one, (str, int, float)) for one in value.values()):
+            raise BadRequest("filter must be an object of the parameters of GET /api/traces")
+        return Filter.from_query({name: str(one) for name, one in value.items()})
 
     @property
     def is_empty(self) -> bool:

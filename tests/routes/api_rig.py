@@ -19,11 +19,13 @@ from llmflow_web.record.messages import search_text
 from llmflow_web.record.price_table import table_from
 from llmflow_web.record.pricing import PriceBook
 from llmflow_web.registry import PROVIDERS
+from llmflow_web.routes.api_delete import DeleteRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import CHECKS, About, Check, HealthRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
 from llmflow_web.routes.api_traces import TraceRoutes
+from llmflow_web.routes.api_views import ViewRoutes
 from llmflow_web.routes.assets import Assets
 from llmflow_web.routes.ingest import IngestRoutes
 from llmflow_web.store.database import Database
@@ -100,6 +102,8 @@ class ApiRig:
             TraceRoutes(self.database, clock=lambda: NOW),
             StatsRoutes(self.database, clock=lambda: NOW),
             TelemetryRoutes(self.database),
+            ViewRoutes(self.database, clock=lambda: NOW),
+            DeleteRoutes(self.database),
             IngestRoutes(self.database, clock_ns=lambda: int(NOW * 1e9)),
             HealthRoutes(
                 self.about,
