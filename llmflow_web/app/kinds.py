@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -27,6 +27,7 @@ _SIZE_UNITS = {
 }  # fmt: skip
 _TIME_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 _OFF = frozenset({"off", "none", "never", "unlimited"})
@@ -90,6 +91,20 @@ def _seconds_or_off(text: str) -> float | None:
     return None if text.strip().lower() in _OFF else _seconds(text)
 
 
+def _milliseconds(text: str) -> float:
+    """Read a time; a bare number is milliseconds, as the older environment name has it."""
+    return _seconds(text + "ms" if text.strip().isdecimal() else text)
+
+
+def _header(text: str) -> tuple[str, str]:
+    """Read name=value; a value may be percent-encoded, as the exporters of OpenTelemetry have it."""
+    name, sign, value = text.partition("=")
+    name, value = name.strip(), unquote(value.strip())
+    if not sign or not _HEADER_NAME.fullmatch(name) or not value.isprintable() or not value.isascii():
+        raise ValueError(text)
+    return name, value
+
+
 def _switch(text: str) -> bool:
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
@@ -111,6 +126,13 @@ def _word(text: str) -> str:
 
 def _token(text: str) -> str:
     if len(text) < 8 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(text)
+    return text
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"https", "http"} or not parts.hostname or not text.isprintable() or set(text) & set(" @"):
         raise ValueError(text)
     return text
 
@@ -150,6 +172,15 @@ def _show_optional(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def _show_url(value: str | None) -> str:
+    """Show a URL without its query, which may hold a key."""
+    return "none" if value is None else value.partition("?")[0]
+
+
+def _show_names(value: tuple[tuple[str, str], ...]) -> str:
+    return ", ".join(name for name, _ in value) or "none"
+
+
 def _show_port(value: object) -> str:
     return "off" if value is None else str(value)
 
@@ -161,11 +192,16 @@ SIZE = Kind("SIZE", "a size such as 8MiB, 512KiB or 1048576", _size, show=show_s
 SIZE_OR_OFF = Kind("SIZE", "a size such as 2GiB, or off", _size_or_off, show=show_size)
 SECONDS = Kind("TIME", "a time such as 10s, 500ms, 5m or 24h", _seconds, show=show_seconds)
 SECONDS_OR_OFF = Kind("TIME", "a time such as 30d, 24h or 90s, or off", _seconds_or_off, show=show_seconds)
+MILLISECONDS = Kind("TIME", "a time such as 5s; a bare number is milliseconds", _milliseconds, show=show_seconds)
 SWITCH = Kind("", "on or off (also 1, 0, true, false, yes, no)", _switch, show=_show_switch, is_switch=True)
 PATH = Kind("PATH", "a path", _path, show=_show_optional)
 WORD = Kind("TEXT", "text without line breaks or surrounding spaces", _word, show=_show_optional)
 TOKEN = Kind("TOKEN", "at least 8 visible ASCII characters without spaces", _token, show=_show_optional)
 URL = Kind("URL", "an https, http or file URL", _https_url)
+HTTP_URL = Kind("URL", "an https or http URL without user and password", _http_url, show=_show_url)
+HEADERS = Kind(
+    "NAME=VALUE", "name=value, the value percent-encoded where need be", _header, show=_show_names, is_list=True
+)
 WORDS = Kind("TEXT", WORD.allowed, _word, show=lambda value: ", ".join(value) or "none", is_list=True)
 
 

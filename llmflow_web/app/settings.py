@@ -81,6 +81,7 @@ UPSTREAMS = "Upstreams and keys"
 RECORDING = "Recording"
 RETENTION = "Retention"
 PRICES = "Prices"
+FORWARD = "OTLP out"
 LIMITS = "Limits and timeouts"
 CONSOLE = "Console"
 
@@ -165,6 +166,59 @@ class Config:
         True, kinds.SWITCH, PRICES, "Fetch newer prices in the background; the built-in table is always there."
     )
     price_ttl: float = _setting(24 * kinds.HOUR_S, kinds.SECONDS, PRICES, "Age at which fetched prices are renewed.")
+
+    forward: str | None = _setting(
+        None,
+        kinds.HTTP_URL,
+        FORWARD,
+        "Send everything recorded on to the OTLP/HTTP backend at this base URL; /v1/traces, /v1/logs and /v1/metrics "
+        "are added.",
+    )
+    forward_traces: str | None = _setting(
+        None,
+        kinds.HTTP_URL,
+        FORWARD,
+        "Where spans are sent instead: a whole URL, used as given.",
+        "OTLP_EXPORT_TRACES_ENDPOINT",
+        "OTLP_EXPORT_ENDPOINT",
+    )
+    forward_logs: str | None = _setting(
+        None, kinds.HTTP_URL, FORWARD, "The same for log records.", "OTLP_EXPORT_LOGS_ENDPOINT"
+    )
+    forward_metrics: str | None = _setting(
+        None, kinds.HTTP_URL, FORWARD, "The same for metrics.", "OTLP_EXPORT_METRICS_ENDPOINT"
+    )
+    forwarding: bool = _setting(
+        True, kinds.SWITCH, FORWARD, "Send to the endpoints that are set.", "OTLP_EXPORT_ENABLED"
+    )
+    forward_headers: tuple[tuple[str, str], ...] = _setting(
+        (),
+        kinds.HEADERS,
+        FORWARD,
+        "A header for the backend, such as authorization=Bearer%20KEY. Can be given several times.",
+        "OTLP_EXPORT_HEADERS",
+        secret=True,
+    )
+    forward_protocol: str = _setting("protobuf", kinds.choice("protobuf", "json"), FORWARD, "Encoding of what is sent.")
+    forward_gzip: bool = _setting(True, kinds.SWITCH, FORWARD, "Compress what is sent.")
+    forward_batch: int = _setting(
+        100, kinds.COUNT, FORWARD, "Items sent in one request at most.", "OTLP_EXPORT_BATCH_SIZE"
+    )
+    forward_interval: float = _setting(
+        5.0, kinds.MILLISECONDS, FORWARD, "Time an item waits for others.", "OTLP_EXPORT_FLUSH_INTERVAL"
+    )
+    forward_timeout: float = _setting(10.0, kinds.SECONDS, FORWARD, "Time the backend has to answer a request.")
+    forward_queue: int = _setting(
+        10_000,
+        kinds.COUNT,
+        FORWARD,
+        "Items of each signal that may wait for the backend; more are dropped and counted.",
+    )
+    forward_memory: int = _setting(64 * kinds.MIB, kinds.SIZE, FORWARD, "Memory those waiting items may hold.")
+    forward_content: bool = _setting(
+        False, kinds.SWITCH, FORWARD, "Send prompts and answers of the calls LLMFlow recorded itself, too."
+    )
+    forward_raw: bool = _setting(False, kinds.SWITCH, FORWARD, "Send received OTLP on as it came, not redacted.")
 
     connect_timeout: float = _setting(10.0, kinds.SECONDS, LIMITS, "Time to reach an upstream.")
     upstream_idle_timeout: float | None = _setting(
