@@ -124,14 +124,18 @@ class House:
         """Make rows of what comes down the queue. On the writer thread, which makes the maker at its first item."""
         if self._row_maker is None:
             from llmflow_web.record.exchange import RowMaker
-            from llmflow_web.record.redact import is_telling
 
             rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
-            keys = [upstream.key for upstream in self.upstreams.values() if upstream.key and is_telling(upstream.key)]
-            secrets = [self.config.token, *keys] if self.config.token else keys
             limit = self.config.max_stored_body
-            self._row_maker = RowMaker(rows, self.prices, max_body_bytes=limit, secrets=secrets)
+            self._row_maker = RowMaker(rows, self.prices, max_body_bytes=limit, secrets=self._secrets())
         return self._row_maker(item)
+
+    def _secrets(self) -> list[str]:
+        """Return what is masked wherever it turns up: our token, and the keys of the environment."""
+        from llmflow_web.record.redact import is_telling
+
+        keys = [upstream.key for upstream in self.upstreams.values() if upstream.key and is_telling(upstream.key)]
+        return [self.config.token, *keys] if self.config.token else keys
 
     def _make_proxy_routes(self) -> ProxyRoutes:
         upstreams = without_loops(self.upstreams, self._own_ports())
@@ -308,13 +312,16 @@ class House:
         """Return the dashboard's routes; they are loaded once the ports listen, or by the first request."""
         if self._screens is None:
             from llmflow_web.app.dashboard import Dashboard
+            from llmflow_web.record.inflight import Inflight
 
+            rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
             self._screens = Dashboard(
                 self.database,
                 about=self._about(),
                 client=self.client,
                 env=self._env,
                 upstreams=without_loops(self.upstreams, self._own_ports()),
+                inflight=Inflight(self.dispatcher.running, rows, secrets=self._secrets()),
                 on_error=self._on_route_error,
             )
         return self._screens

@@ -14,6 +14,7 @@ from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.router import Router
 from llmflow_web.net.upstreams import Upstream
 from llmflow_web.record.hub import Hub
+from llmflow_web.record.inflight import Inflight
 from llmflow_web.routes.api_delete import DeleteRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
@@ -40,20 +41,23 @@ class Dashboard:
         client: Client,
         env: Mapping[str, str],
         upstreams: Mapping[str, Upstream],
+        inflight: Inflight,
         on_error: Callable[[ServerCall, BaseException], None],
     ) -> None:
         """Make the routes.
 
-        about: what is told of this server. client, env: how `upstreams` are asked whether they are there. on_error:
-        told of what should not happen.
+        about: what is told of this server. client, env: how `upstreams` are asked whether they are there. inflight:
+        the calls under way. on_error: told of what should not happen.
         """
         ollama = upstreams.get("ollama")
         self._database = database
         self._hub = Hub(self._totals)
         self._live = Live(self._hub)
+        self._inflight = inflight
+        inflight.tell(self._hub)
         self._router = Router(on_error=on_error, fallback=Assets(proxy_port=about.proxy_port).fallback)
         for routes in (
-            TraceRoutes(database),
+            TraceRoutes(database, running=inflight.rows),
             ExportRoutes(database),
             StatsRoutes(database),
             TelemetryRoutes(database),
@@ -83,6 +87,7 @@ class Dashboard:
     async def stop(self) -> None:
         """Say goodbye to browsers."""
         await self._live.stop()
+        self._inflight.close()
         self._hub.close()
 
     async def _totals(self) -> JSON:

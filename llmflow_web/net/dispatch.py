@@ -104,6 +104,7 @@ class Dispatcher:
         self._memories: dict[str, BoundedMemory] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.open_calls = 0
+        self.running: dict[str, Exchange] = {}  # by span id: recorded calls under way, for whoever shows them
 
     def send(self, call: ServerCall, upstream: Upstream, path: str, source: Source, cors: bytes = b"") -> None:
         """Send `call` on to `upstream`.
@@ -127,6 +128,8 @@ class Dispatcher:
             extra_headers=_our_headers(exchange) + cors,
         )
         self.open_calls += 1
+        if exchange.record != "off":
+            self.running[exchange.id] = exchange
         if self._log.is_full:
             self._log.when_room(lambda: self._begin(call, upstream, way, relay))
         else:
@@ -140,6 +143,7 @@ class Dispatcher:
     def _on_done(self, exchange: Exchange) -> None:
         self.open_calls -= 1
         if exchange.record != "off":
+            self.running.pop(exchange.id, None)
             self._log.put(exchange)
 
     # ── the exchange ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from llmflow_web.errors import LLMFlowError
 from llmflow_web.model import JSON
+from llmflow_web.record.inflight import may_run
 from llmflow_web.wire.filter import Filter
 from llmflow_web.wire.websocket import encode_text
 
@@ -133,6 +134,7 @@ class Hub:
             clock: epoch seconds, for `hello` and relative times in filters.
         """
         self.change = 0  # the newest change number told or skipped
+        self.on_subscribe: Callable[[], None] | None = None  # called when a listener says what it wants
         self._stats = stats
         self._coalesce_s = coalesce_s
         self._stats_every_s = stats_every_s
@@ -164,10 +166,17 @@ class Hub:
         is_first = not listener.is_subscribed
         listener.is_subscribed = True
         listener.filter = None if chosen is None or chosen.is_empty else chosen
+        if self.on_subscribe is not None:
+            self.on_subscribe()
         # Who has listened all along and only changes its filter has missed nothing.
         if is_first and after is not None and after != self.change:
             gap = {"type": "gap", "from": after, "to": self.change}
             listener.peer.send(encode_message(gap))
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Say whether anybody wants batches of rows."""
+        return any(listener.is_subscribed for listener in self._listeners)
 
     def forget(self, listener: Listener) -> None:
         """A peer has gone."""
@@ -266,6 +275,25 @@ class Hub:
     def _trace_frame(self, op: str, rows: list[bytes]) -> bytes:
         head = b'{"type":"trace","op":"%b","seq":%d,"rows":[' % (op.encode(), self.change)
         return encode_text(b"%b%b]}" % (head, b",".join(rows)))
+
+    def tell_running(self, rows: Sequence[JSON], ended: Sequence[JSON]) -> None:
+        """Tell subscribers of calls under way that their filters let through, and of those that run no more."""
+        self._flush()  # a finished call's row comes before the word that it runs no more
+        running = [_Row(row, is_new=False) for row in rows]
+        last = [self._trace_frame("ended", [_to_bytes(one) for one in ended])] if ended else []
+        messages: dict[Filter | None, list[bytes]] = {}
+        for listener in [listener for listener in self._listeners if listener.is_subscribed]:
+            if listener.filter not in messages:
+                messages[listener.filter] = self._running_frames(running, listener.filter) + last
+            for frame in messages[listener.filter]:
+                listener.peer.send(frame)
+
+    def _running_frames(self, running: list[_Row], chosen: Filter | None) -> list[bytes]:
+        if not may_run(chosen):
+            return []
+        now_ms = self._clock() * 1000
+        told = [row.encoded for row in running if chosen is None or chosen.matches(row.row, now_ms)]
+        return [self._trace_frame("running", told)] if told else []
 
     # --- statistics ---
 

@@ -28,7 +28,7 @@ from llmflow_web.record.reading import Store, ask
 from llmflow_web.store import facets, spans
 from llmflow_web.store.spans import BodySlice
 from llmflow_web.wire.arrivals import decode_arrivals
-from llmflow_web.wire.filter import Filter, Page, read_int
+from llmflow_web.wire.filter import Filter, Page, read_flag, read_int
 
 MAX_SHOWN_BODY_BYTES = 1024 * 1024
 """A longer body is shown by its beginning; the rest is fetched in pieces from /api/spans/{id}/body."""
@@ -46,11 +46,17 @@ _BODY_HEADERS = (
 )
 
 
+Running = Callable[[Filter, float], list[JSON]]
+"""`Inflight.rows`: the running calls a filter lets through at a time (ms)."""
+
+
 class TraceRoutes:
     """GET /api/traces and what hangs on one trace or span."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, *, running: Running | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Answer from `store`; `running` makes rows of the calls under way."""
         self._store = store
+        self._running = running
         self._clock = clock
 
     def register(self, router: Router) -> None:
@@ -75,7 +81,12 @@ class TraceRoutes:
             headers.append(("x-llmflow-note", _header_text("; ".join(notes))))
         if found.has_deletions:
             headers.append(("x-llmflow-deleted", "1"))
-        call.respond_json(200, found.rows, headers)
+        is_first = page.cursor is None and page.after is None and not page.offset and page.sort == "-time"
+        running: list[JSON] = []
+        if read_flag(params, "running") and is_first and self._running is not None:
+            # Looked at after the rows were read: a call that has ended meanwhile is in neither, never in both.
+            running = self._running(chosen, self._clock() * 1000)
+        call.respond_json(200, [*running, *found.rows], headers)
 
     async def detail(self, call: ServerCall, key: str) -> None:
         """Answer with one call: the root of the trace `key`, else the newest span with this id."""

@@ -46,7 +46,8 @@ class ViewRoutes:
             raise BadRequest("query is not valid text")
         now_ms = int(self._clock() * 1000)
         kept = self._store.call(lambda connection: views.save_view(connection, name, query, now_ms))
-        call.respond_json(200, await asyncio.wrap_future(kept))
+        view = await asyncio.wrap_future(kept)
+        call.respond_json(200, view)
 
     async def delete(self, call: ServerCall, name: str) -> None:
         """Forget a view."""

@@ -83,7 +83,7 @@ class Filter:
         if params.get("status"):
             terms.append(Term("status", "=", (read_status(params["status"]),)))
         terms += _bounds(params)
-        if _is_yes(params, "roots"):
+        if read_flag(params, "roots"):
             terms.append(Term("roots", "=", (1,)))
         words = parse_words(_plain("q", params.get("q", "")))
         written = parse_filter(_plain("filter", params.get("filter", "")))
@@ -225,7 +225,12 @@ def _plain(name: str, text: str) -> str:
     return text
 
 
-def _is_yes(params: Mapping[str, str], name: str) -> bool:
+def read_flag(params: Mapping[str, str], name: str) -> bool:
+    """Return a yes or no of the query; no when it is not given.
+
+    Raises:
+        BadRequest: It is neither.
+    """
     text = params.get(name, "").lower()
     if text not in ("", "0", "1", "true", "false"):
         raise BadRequest(f"{name} must be 1 or 0; got {text[:40]!r}")

@@ -15,6 +15,8 @@ from llmflow_web.record.hub import Hub
 from llmflow_web.routes.live import Live
 from llmflow_web.wire.websocket import apply_mask
 
+PATIENCE_S = 20.0
+
 
 class Client:
     """A WebSocket client over asyncio streams."""
@@ -33,7 +35,7 @@ class Client:
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n".encode()
             + behind
         )
-        client.head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        client.head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
         return client
 
     def send(self, opcode: int, payload: bytes) -> None:
@@ -43,7 +45,7 @@ class Client:
         self.send(1, json.dumps(value).encode())
 
     async def frame(self) -> tuple[int, bytes]:
-        first, second = await asyncio.wait_for(self.reader.readexactly(2), 5)
+        first, second = await asyncio.wait_for(self.reader.readexactly(2), PATIENCE_S)
         assert not second & 0x80
         size = second
         if size == 126:
@@ -58,7 +60,7 @@ class Client:
         return json.loads(payload)
 
     async def rest(self) -> bytes:
-        return await asyncio.wait_for(self.reader.read(), 5)
+        return await asyncio.wait_for(self.reader.read(), PATIENCE_S)
 
     async def close(self) -> None:
         self.writer.close()
