@@ -54,7 +54,9 @@ def decode(signal: Signal, body: bytes, *, is_json: bool, limits: OtlpLimits = _
     try:
         return decode_protobuf(signal, body, limits)
     except Malformed as error:
-        raise BadRequest(f"The body is no OTLP request in protobuf: {error}.{sniff.hint(body)}") from error
+        raise BadRequest(
+            f"The body is no OTLP request in protobuf: {error}.{sniff.hint(body, is_json=False)}"
+        ) from error
 
 
 def encode(

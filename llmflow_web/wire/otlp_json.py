@@ -17,7 +17,7 @@ from llmflow_web.errors import BadRequest, TooLarge
 from llmflow_web.model import JSON
 from llmflow_web.wire.otlp_reading import Decoded, OtlpLimits, Reading
 from llmflow_web.wire.otlp_schema import REQUESTS, Field, Message, turn_to
-from llmflow_web.wire.otlp_sniff import refuse_other_root
+from llmflow_web.wire.otlp_sniff import hint, refuse_other_root
 from llmflow_web.wire.otlp_values import Signal
 
 Reader = Callable[[Reading, Any, Any, int], None]
@@ -52,6 +52,8 @@ def decode_json(signal: Signal, body: bytes, limits: OtlpLimits) -> Decoded:
         _read_object(reading, _ROOTS[signal], None, root, 0)
     except BadValue as error:
         raise BadRequest(f"The body is no OTLP request: {str(error).strip()}.") from error
+    except RecursionError as error:
+        raise BadRequest("The body is nested too deeply.") from error
     return reading.done()
 
 
@@ -59,7 +61,7 @@ def loads(body: bytes, limits: OtlpLimits) -> Any:
     """Parse a body; BadRequest when it is no JSON, or such as would eat stack or memory."""
     if len(body) > limits.max_json_brackets and body.count(b"{") + body.count(b"[") > limits.max_json_brackets:
         raise TooLarge(f"The body holds more than {limits.max_json_brackets} brackets (max_json_brackets).")
-    text = body.decode("utf-8", "replace")
+    text = body.decode("utf-8-sig", "replace")
     try:
         value = json.loads(text)
         if "\\ud" in text or "\\uD" in text:  # perhaps half a surrogate pair, which is no text that could be stored
@@ -67,7 +69,7 @@ def loads(body: bytes, limits: OtlpLimits) -> Any:
     except RecursionError as error:
         raise BadRequest("The body is JSON nested too deeply.") from error
     except ValueError as error:
-        raise BadRequest(f"The body is no JSON: {str(error)[:200]}.") from error
+        raise BadRequest(f"The body is no JSON: {str(error)[:200]}.{hint(body, is_json=True)}") from error
     return value
 
 

@@ -44,6 +44,8 @@ def decode_protobuf(signal: Signal, body: bytes, limits: OtlpLimits) -> Decoded:
         read_message(reading, _ROOTS[signal], None, 0, len(body), 0)
     except IndexError as error:
         raise Malformed(CUT) from error
+    except RecursionError as error:
+        raise Malformed("it is nested too deeply") from error
     return reading.done()
 
 

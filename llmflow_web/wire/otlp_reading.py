@@ -19,8 +19,9 @@ _MAX_NAME_CHARS = 60
 class OtlpLimits:
     """How much one request may hold. The size of its body is bounded by who receives it."""
 
-    max_depth: int = 100
-    """Levels of lists and maps inside one attribute value; deeper is no telemetry but an attack on the stack."""
+    max_depth: int = 64
+    """Levels of lists and maps inside one attribute value. Protobuf libraries stop at 100 messages, two or three of
+    which make one level."""
     max_items: int = 100_000
     """Spans, log records, or metrics and their data points. Exporters send 512 at a time."""
     max_parts: int = 2_000_000

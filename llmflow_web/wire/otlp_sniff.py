@@ -22,6 +22,7 @@ Traits = dict[int, bytes]
 
 _DATA_TAGS = [number << 3 | LENGTH for number in (5, 7, 9, 10, 11)]
 _POINTS_TAG = b"\x0a"
+_RESOURCE_TAG = b"\x0a"
 
 
 def refuse_other_root(signal: Signal, root: JSON) -> None:
@@ -51,12 +52,15 @@ def refuse_other_signal(signal: Signal, body: bytes) -> None:
             raise _refusal(signal, other)
 
 
-def hint(body: bytes) -> str:
-    """Return a sentence about a body that is no protobuf, where it plainly is something else."""
+def hint(body: bytes, *, is_json: bool) -> str:
+    """Return a sentence about a body that is not what its content type says, where it plainly is something else."""
     if body[:2] == b"\x1f\x8b":
         return " It is compressed with gzip: say so with content-encoding: gzip."
-    if body.lstrip()[:1] in {b"{", b"["}:
+    looks_like_json = body.lstrip()[:1] == b"{"
+    if looks_like_json and not is_json:
         return " It looks like JSON: say so with content-type: application/json."
+    if is_json and not looks_like_json and body[:1] == _RESOURCE_TAG:
+        return " It looks like protobuf: say so with content-type: application/x-protobuf."
     return ""
 
 
