@@ -24,10 +24,10 @@ class BodyMemory:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting: deque[asyncio.Future[None]] = deque()
 
     def __repr__(self) -> str:
-        return f"<BodyMemory {self.used} of {self.limit}, waiting: {len(self._waiting)}>"
+        return f"<BodyMemory {self.used} of {self.limit}, waiting: {len(self.waiting)}>"
 
     def hold(self) -> Held:
         """Return a share that holds nothing yet; leaving its `with` gives it back."""
@@ -43,17 +43,10 @@ class BodyMemory:
     def change(self, by: int) -> None:
         """Note that a share has grown or shrunk."""
         self.used += by
-        while self._waiting and self.used <= self.limit:
-            waiting = self._waiting.popleft()
+        while self.waiting:
+            waiting = self.waiting.popleft()
             if not waiting.done():
                 waiting.set_result(None)
-
-    async def wait_below_limit(self) -> None:
-        """Wait while more is held than the limit allows, which what came out of compressed bodies can bring about."""
-        while self.used > self.limit:
-            waiting = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            await waiting
 
 
 class Held:
@@ -77,6 +70,14 @@ class Held:
         """Hold `size` bytes, whatever others do."""
         by, self.size = size - self.size, size
         self._memory.change(by)
+
+    async def wait_for_others(self) -> None:
+        """Wait while all together hold more than the limit, as what comes out of compressed bodies can bring about."""
+        memory = self._memory
+        while memory.used > memory.limit and memory.used > self.size:
+            waiting = asyncio.get_running_loop().create_future()
+            memory.waiting.append(waiting)
+            await waiting
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ from enum import Enum
 from urllib.parse import unquote
 
 from llmflow_web.net.http import ServerCall
+from llmflow_web.net.otlp_status import OTLP_PATHS, respond_status
 from llmflow_web.wire.headers import tokens, value_of
 
 TOKEN_HEADER = b"x-llmflow-token"
@@ -29,7 +30,7 @@ MAX_REMEMBERED = 1000
 
 _LOOKED_AT = frozenset({b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode"})
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
-_INGEST = frozenset({"/api/spans", "/v1/traces", "/v1/logs", "/v1/metrics"})
+_INGEST = frozenset({"/api/spans", *OTLP_PATHS})
 _HEALTH = frozenset({"/health", "/api/health"})
 _LOOPBACK = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|\[::1\]|\[::ffff:127(?:\.\d{1,3}){3}\]")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?")
@@ -44,6 +45,7 @@ class Door(Enum):
 
     PROXY = "proxy"
     DASHBOARD = "dashboard"
+    OTLP = "otlp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ class Guard:
         if found is not None:
             if _is_same(found, host.decode("latin-1").lower()):
                 return None
-            is_open = door is Door.PROXY or call.path in _INGEST
+            is_open = door is not Door.DASHBOARD or call.path in _INGEST
             if is_open and found[1] in _PORTS and is_loopback_name(found[2].rstrip(".")):
                 return None
         shown = origin if found else "null"
@@ -245,6 +247,9 @@ class Guard:
         call.respond(303, [*headers, ("referrer-policy", "no-referrer")])
 
     def _refuse(self, call: ServerCall, door: Door, refusal: Refusal) -> None:
+        if door is Door.OTLP or (door is Door.DASHBOARD and call.path in OTLP_PATHS):
+            respond_status(call, refusal.status, refusal.message, refusal.headers)
+            return
         value: object = refusal.message
         if door is Door.PROXY:
             kind = "authentication_error" if refusal.status == 401 else "invalid_request_error"

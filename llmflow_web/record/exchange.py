@@ -19,6 +19,7 @@ from llmflow_web.model import (
     PART_ATTRIBUTES,
     PART_HEADERS,
     PART_INPUT,
+    PART_OTLP,
     PART_REQUEST,
     PART_RESPONSE,
     STATUS_CLIENT_CLOSED,
@@ -29,8 +30,11 @@ from llmflow_web.model import (
     Cost,
     Ending,
     Exchange,
+    Log,
+    Metric,
     Row,
     Span,
+    Stored,
     Usage,
 )
 from llmflow_web.provider import Event, Native, Provider, StreamTranslator
@@ -47,6 +51,7 @@ from llmflow_web.record.observed import (
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
 from llmflow_web.record.realtime import OPERATION, read_session
 from llmflow_web.record.redact import credentials_in, redact_bytes, redact_span, redacted_headers_json
+from llmflow_web.record.telemetry_rows import TelemetryRedactor, redact_attributes
 from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.forms import form_fields
 from llmflow_web.wire.headers import value_of
@@ -101,7 +106,7 @@ class _Reading:
 
 
 class RowMaker:
-    """Makes rows of what comes down the recorder's queue: exchanges, and rows of SDK spans."""
+    """Makes rows of what comes down the recorder's queue: exchanges, and rows of spans, logs and metrics sent to us."""
 
     def __init__(
         self,
@@ -120,7 +125,7 @@ class RowMaker:
         self._max_body_bytes = max_body_bytes
         self._secrets = tuple(secret.encode() for secret in secrets if secret)
 
-    def __call__(self, item: object) -> list[Row]:
+    def __call__(self, item: object) -> list[Stored]:
         """Return the rows of one item of the queue."""
         if isinstance(item, Exchange):
             if item.record == "off":
@@ -133,11 +138,7 @@ class RowMaker:
                 row = _bare_row(item, error)
             redact_span(row.span, secrets)
             return [row]
-        if isinstance(item, Row):
-            return [self._foreign_row(item)]
-        if isinstance(item, (list, tuple)):
-            return [self._foreign_row(row) for row in item if isinstance(row, Row)]
-        return []
+        return self._foreign_rows(item if isinstance(item, (list, tuple)) else [item])
 
     # ── a call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -315,8 +316,20 @@ class RowMaker:
 
     # ── spans of others ──────────────────────────────────────────────────────────────────────────────────────────
 
+    def _foreign_rows(self, items: Sequence[object]) -> list[Stored]:
+        redactor = TelemetryRedactor(self._secrets)
+        rows: list[Stored] = []
+        for item in items:
+            if isinstance(item, Row):
+                rows.append(self._foreign_row(item))
+            elif isinstance(item, Log):
+                rows.append(redactor.log(item))
+            elif isinstance(item, Metric):
+                rows.append(redactor.metric(item))
+        return rows
+
     def _foreign_row(self, row: Row) -> Row:
-        """Mask secrets in an SDK span and price it where it brings tokens but no cost."""
+        """Mask secrets in a span sent to us and price it where it brings tokens but no cost."""
         span = row.span
         redact_span(span, self._secrets)
         if span.tool is None:
@@ -335,7 +348,8 @@ class RowMaker:
     def _foreign_body(self, body: Body) -> Body:
         if body.is_raw:
             return body
-        data = redact_bytes(body.data, self._secrets)
+        mask = redact_attributes if body.part in (PART_ATTRIBUTES, PART_OTLP) else redact_bytes
+        data = mask(body.data, self._secrets)
         is_cut = body.is_cut or len(data) > self._max_body_bytes
         return Body(body.part, data[: self._max_body_bytes], body.size, is_cut)
 

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from llmflow_web.errors import StoreError
-from llmflow_web.model import Log, Metric, Row
+from llmflow_web.model import Log, Row, Stored
 
 T = TypeVar("T")
-Item = Row | Log | Metric
 
 PIECE_ROWS = 200  # as many as the writer writes in one transaction
 PIECE_BYTES = 2 * 1024 * 1024
@@ -46,7 +45,7 @@ class Store(Protocol):
 class Piece:
     """Rows that go into the queue as one."""
 
-    items: list[Item]
+    items: list[Stored]
     weight: int
 
 
@@ -127,10 +126,10 @@ class Intake:
             asyncio.get_running_loop().call_soon(self._release)
 
 
-def pieces_of(items: Sequence[Item]) -> list[Piece]:
+def pieces_of(items: Sequence[Stored]) -> list[Piece]:
     """Cut rows into pieces for the queue, with their weights."""
     pieces: list[Piece] = []
-    held: list[Item] = []
+    held: list[Stored] = []
     weight = 0
     for item in items:
         size = weight_of(item)
@@ -142,7 +141,7 @@ def pieces_of(items: Sequence[Item]) -> list[Piece]:
     return [*pieces, Piece(held, weight)] if held else pieces
 
 
-def weight_of(item: Item) -> int:
+def weight_of(item: Stored) -> int:
     """Return about how much memory a row holds."""
     if isinstance(item, Row):
         return ROW_BYTES + sum(len(body.data) for body in item.bodies)
