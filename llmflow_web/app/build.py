@@ -3,6 +3,7 @@
     HttpServer(proxy)     → ProxyRoutes → Dispatcher → HttpClient → upstreams
                                               └──▶ Recorder ──▶ Database (writer thread: RowMaker, PriceBook)
     HttpServer(dashboard) → Router → api, ingest, live, assets ◀── Hub ◀── after each commit
+    HttpServer(otlp)      → OtlpPort → the dashboard's OtlpRoutes, where a port of its own is wanted
 
 Everything gets its collaborators by constructor; this is the one place that knows them all.
 """
@@ -23,7 +24,7 @@ from llmflow_web.app.settings import SETTINGS, Config
 from llmflow_web.app.upstreams import upstreams_from
 from llmflow_web.console import Console
 from llmflow_web.errors import LLMFlowError, StartRefused
-from llmflow_web.model import Row
+from llmflow_web.model import Stored
 from llmflow_web.net.client import ClientLimits, HttpClient
 from llmflow_web.net.dispatch import Dispatcher
 from llmflow_web.net.guard import Door, Guard
@@ -91,6 +92,7 @@ class House:
         failed = self._on_route_error
         self.proxy = HttpServer(self._answer_proxy, limits=limits, name="proxy", on_error=failed)
         self.dashboard = HttpServer(self._answer_dashboard, limits=limits, name="dashboard", on_error=failed)
+        self.otlp = HttpServer(self._answer_otlp, limits=limits, name="otlp", on_error=failed)
         self._screens: Dashboard | None = None
         self._change = 0
         self._proxy_routes = self._make_proxy_routes()
@@ -120,7 +122,7 @@ class House:
 
         return PriceCache(self.config.data_dir / PRICE_CACHE_NAME, self.config.price_url)
 
-    def _to_rows(self, item: object) -> list[Row]:
+    def _to_rows(self, item: object) -> list[Stored]:
         """Make rows of what comes down the queue. On the writer thread, which makes the maker at its first item."""
         if self._row_maker is None:
             from llmflow_web.record.exchange import RowMaker
@@ -150,13 +152,14 @@ class House:
         )
 
     def _own_ports(self) -> list[int]:
-        running = [*self.proxy.ports, *self.dashboard.ports]
-        return running or [self.config.proxy_port, self.config.dashboard_port]
+        running = [*self.proxy.ports, *self.dashboard.ports, *self.otlp.ports]
+        config = self.config
+        return running or [port for port in (config.proxy_port, config.dashboard_port, config.otlp_port) if port]
 
     # ── opening and closing ──────────────────────────────────────────────────────────────────────────────────────
 
     async def start(self) -> None:
-        """Open the store and listen on both ports. Raises StoreRefused or StartRefused; then nothing stays open."""
+        """Open the store and listen on all ports. Raises StoreRefused or StartRefused; then nothing stays open."""
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_loop_error)
         self.database.open()
@@ -164,6 +167,8 @@ class House:
         try:
             await self._listen(self.dashboard, self.config.dashboard_port, "dashboard")
             await self._listen(self.proxy, self.config.proxy_port, "proxy")
+            if self.config.otlp_port is not None:
+                await self._listen(self.otlp, self.config.otlp_port, "otlp")
         except BaseException:
             await self.stop(0)
             raise
@@ -204,6 +209,9 @@ class House:
         if self._screens is not None:
             await self._screens.stop()
         await self.dashboard.stop(min(grace_s, DASHBOARD_GRACE_S))
+        await self.otlp.stop(min(grace_s, DASHBOARD_GRACE_S))
+        if self._screens is not None:
+            self._screens.close()
         await self.client.close()
         self._loop = None
         self.database.close()
@@ -220,6 +228,11 @@ class House:
     def dashboard_url(self) -> str:
         """The dashboard's address."""
         return f"http://{_shown_host(self.config.host)}:{self.dashboard.port}"
+
+    @property
+    def otlp_url(self) -> str | None:
+        """The address of the port for OTLP alone, where there is one."""
+        return f"http://{_shown_host(self.config.host)}:{self.otlp.port}" if self.otlp.ports else None
 
     # ── after a commit ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -308,11 +321,18 @@ class House:
             call.extra_lines = lines
             self._open_screens().answer(call)
 
+    def _answer_otlp(self, call: ServerCall) -> None:
+        lines = self.guard.admit(call, Door.OTLP)
+        if lines is not None:
+            call.extra_lines = lines
+            self._open_screens().answer_otlp(call)
+
     def _open_screens(self) -> Dashboard:
         """Return the dashboard's routes; they are loaded once the ports listen, or by the first request."""
         if self._screens is None:
             from llmflow_web.app.dashboard import Dashboard
             from llmflow_web.record.inflight import Inflight
+            from llmflow_web.routes.otlp import IngestLimits
 
             rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
             self._screens = Dashboard(
@@ -321,6 +341,9 @@ class House:
                 client=self.client,
                 env=self._env,
                 upstreams=without_loops(self.upstreams, self._own_ports()),
+                otlp=IngestLimits(
+                    max_body_bytes=self.config.max_otlp_body, max_memory_bytes=self.config.max_ingest_memory
+                ),
                 inflight=Inflight(self.dispatcher.running, rows, secrets=self._secrets()),
                 on_error=self._on_route_error,
             )
@@ -332,6 +355,7 @@ class House:
         return About(
             dashboard_port=lambda: self.dashboard.port,
             proxy_port=lambda: self.proxy.port,
+            otlp_port=lambda: self.otlp.port if self.otlp.ports else None,
             count_spans=lambda: self._span_count,
             recorder=self.recorder.counts,
             store_error=lambda: self.database.error,

@@ -15,6 +15,7 @@ from llmflow_web.net.router import Router
 from llmflow_web.net.upstreams import Upstream
 from llmflow_web.record.hub import Hub
 from llmflow_web.record.inflight import Inflight
+from llmflow_web.record.intake import Intake
 from llmflow_web.routes.api_delete import DeleteRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
@@ -25,6 +26,7 @@ from llmflow_web.routes.api_views import ViewRoutes
 from llmflow_web.routes.assets import Assets
 from llmflow_web.routes.ingest import IngestRoutes
 from llmflow_web.routes.live import Live
+from llmflow_web.routes.otlp import IngestLimits, OtlpPort, OtlpRoutes
 from llmflow_web.store import stats
 from llmflow_web.store.database import Batch, Database
 from llmflow_web.wire.filter import Filter
@@ -42,17 +44,23 @@ class Dashboard:
         env: Mapping[str, str],
         upstreams: Mapping[str, Upstream],
         inflight: Inflight,
+        otlp: IngestLimits,
         on_error: Callable[[ServerCall, BaseException], None],
     ) -> None:
         """Make the routes.
 
         about: what is told of this server. client, env: how `upstreams` are asked whether they are there. inflight:
-        the calls under way. on_error: told of what should not happen.
+        the calls under way. otlp: what senders of telemetry may ask. on_error: told of what should not happen.
         """
         ollama = upstreams.get("ollama")
         self._database = database
         self._hub = Hub(self._totals)
         self._live = Live(self._hub)
+        intake = Intake(database)
+        self._otlp = OtlpRoutes(intake, otlp, on_error=on_error)
+        self._otlp_port = OtlpPort(
+            self._otlp, port=about.otlp_port, dashboard_port=about.dashboard_port, on_error=on_error
+        )
         self._inflight = inflight
         inflight.tell(self._hub)
         self._router = Router(on_error=on_error, fallback=Assets(proxy_port=about.proxy_port).fallback)
@@ -63,7 +71,8 @@ class Dashboard:
             TelemetryRoutes(database),
             ViewRoutes(database),
             DeleteRoutes(database),
-            IngestRoutes(database),
+            IngestRoutes(intake),
+            self._otlp,
             HealthRoutes(about, client, env, checks=checks_from(upstreams), ollama=ollama.origin if ollama else None),
             self._live,
         ):
@@ -76,6 +85,10 @@ class Dashboard:
         """Answer one request that was let in."""
         self._router(call)
 
+    def answer_otlp(self, call: ServerCall) -> None:
+        """Answer one request that was let in at the port for OTLP alone."""
+        self._otlp_port.answer(call)
+
     def publish(self, batch: Batch) -> None:
         """Tell browsers of a commit."""
         self._hub.publish(batch)
@@ -85,10 +98,15 @@ class Dashboard:
         self._hub.change = max(self._hub.change, change)
 
     async def stop(self) -> None:
-        """Say goodbye to browsers."""
+        """Say goodbye to browsers, and take no more telemetry."""
+        self._otlp.stop()
         await self._live.stop()
         self._inflight.close()
         self._hub.close()
+
+    def close(self) -> None:
+        """Let go of what still works on telemetry: nobody waits for its answer any more."""
+        self._otlp.close()
 
     async def _totals(self) -> JSON:
         return await asyncio.wrap_future(self._database.read(stats.totals, Filter()))

@@ -36,7 +36,7 @@ def run_server(
 ) -> int:
     """Serve until a signal comes; return the exit code.
 
-    started: called on the loop once both ports listen.
+    started: called on the loop once all ports listen.
     """
     # The writer thread works in bursts; Python's default of 5 ms would let a burst hold up bytes that pass through.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -75,7 +75,7 @@ async def _serve(config: Config, console: Console, started: Callable[[House], No
         house = House(config, console)
         await house.start()
         try:
-            console.started(house.dashboard_url, house.proxy_url)
+            console.started(house.dashboard_url, house.proxy_url, house.otlp_url)
             gc.freeze()  # what is here stays: no collection has to walk it again while bytes pass through
             _describe(config, house, console)
             if started is not None:

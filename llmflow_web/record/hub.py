@@ -1,8 +1,9 @@
 """What happened, told to whoever watches: rows after their commit, statistics after the rows, never the other way.
 
-Two kinds of listeners. A plain one gets a frame per span (`new_span`, `new_trace`); one that subscribed gets batches
-(`trace`) of what its filter lets through, and `gap` where it must ask again. Everything runs on the loop's thread;
-a row is encoded once for all, and not at all while nobody listens.
+Two kinds of listeners. A plain one gets a frame per span, log record and metric point (`new_span`, `new_trace`,
+`new_log`, `trace_log_added`, `new_metric`); one that subscribed gets batches (`trace`, `log`, `metric`) of what it
+wants and its filter lets through, and `gap` where it must ask again. Everything runs on the loop's thread; a row is
+encoded once for all, and not at all while nobody listens.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from llmflow_web.errors import LLMFlowError
@@ -31,6 +34,8 @@ SUMMARY_FIELDS = (
 _LOG_FIELDS = ("id", "timestamp", "severity_text", "event_name", "service_name", "trace_id")
 _METRIC_FIELDS = ("id", "timestamp", "name", "metric_type", "value_int", "value_double", "service_name")
 _MAX_LOG_BODY = 200
+
+LOG, METRIC = "log", "metric"
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
@@ -61,6 +66,14 @@ class CommitBatch(Protocol):
     def change(self) -> int:
         """The newest change number after this commit."""
 
+    @property
+    def logs(self) -> Sequence[JSON]:
+        """The log records written that are new."""
+
+    @property
+    def metrics(self) -> Sequence[JSON]:
+        """The metric points written that are new."""
+
 
 def encode_message(message: Mapping[str, Any]) -> bytes:
     """Return a message as a frame."""
@@ -71,13 +84,23 @@ def _to_bytes(value: object) -> bytes:
     return _encode(value).encode("utf-8", "replace")
 
 
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What a listener wants to hear of."""
+
+    traces: bool = True
+    logs: bool = True
+    metrics: bool = True
+
+
 class Listener:
     """One peer and what it wants to hear."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.is_subscribed = False
-        self.filter: Filter | None = None  # None: everything
+        self.wants = Wants()
+        self.filter: Filter | None = None  # of spans; None: everything
         self.is_owed_stats = False
 
     def __repr__(self) -> str:
@@ -112,6 +135,48 @@ class _Row:
             if not summary["parent_id"]:
                 self._frames.append(encode_message({"type": "new_trace", "payload": summary}))
         return self._frames
+
+
+class _Telemetry:
+    """Log records or metric points on their way, encoded when the first listener needs them."""
+
+    def __init__(self, kind: str, items: list[JSON]) -> None:
+        self.kind = kind
+        self.items = items
+        self._summary = _SUMMARIES[kind]
+
+    def is_wanted(self, wants: Wants) -> bool:
+        """Say whether a listener wants to hear of this kind."""
+        return wants.logs if self.kind == LOG else wants.metrics
+
+    @cached_property
+    def frames(self) -> bytes:
+        """What plain listeners get: a frame or two for each, in one write."""
+        return b"".join(frame for item in self.items for frame in self._frames_of(self._summary(item)))
+
+    def _frames_of(self, summary: JSON) -> Iterator[bytes]:
+        yield encode_message({"type": f"new_{self.kind}", "payload": summary})
+        if self.kind == LOG and summary["trace_id"]:
+            told = {"trace_id": summary["trace_id"], "log": summary}
+            yield encode_message({"type": "trace_log_added", "payload": told})
+
+    @cached_property
+    def batch(self) -> bytes:
+        """What subscribers get: the newest MAX_ROWS in one message, and how many it leaves out."""
+        rows = [self._summary(item) for item in self.items[-MAX_ROWS:]]
+        left = len(self.items) - len(rows)
+        return encode_message({"type": self.kind, "op": "new", "rows": rows, "left_out": left})
+
+
+def _log_summary(log: JSON) -> JSON:
+    return {name: log.get(name) for name in _LOG_FIELDS} | {"body": str(log.get("body") or "")[:_MAX_LOG_BODY]}
+
+
+def _metric_summary(point: JSON) -> JSON:
+    return {name: point.get(name) for name in _METRIC_FIELDS}
+
+
+_SUMMARIES: Mapping[str, Callable[[JSON], JSON]] = {LOG: _log_summary, METRIC: _metric_summary}
 
 
 class Hub:
@@ -161,10 +226,16 @@ class Hub:
         peer.send(encode_message({"type": "hello", "time": int(self._clock() * 1000), "seq": self.change}))
         return listener
 
-    def subscribe(self, listener: Listener, chosen: Filter | None, after: int | None = None) -> None:
-        """Give a listener batches of what `chosen` lets through; `after` is the last change it knows of."""
+    def subscribe(
+        self, listener: Listener, chosen: Filter | None, after: int | None = None, wants: Wants | None = None
+    ) -> None:
+        """Give a listener batches of what it wants, of spans those that `chosen` lets through.
+
+        after: the last change it knows of.
+        """
         is_first = not listener.is_subscribed
         listener.is_subscribed = True
+        listener.wants = wants or Wants(logs=False, metrics=False)
         listener.filter = None if chosen is None or chosen.is_empty else chosen
         if self.on_subscribe is not None:
             self.on_subscribe()
@@ -205,30 +276,6 @@ class Hub:
             wait = self._flushed_at + self._coalesce_s - loop.time()
             self._flush_timer = loop.call_later(max(0.0, wait), self._flush)
 
-    def publish_logs(self, logs: Iterable[Mapping[str, Any]]) -> None:
-        """Tell of stored log records."""
-        if not self._listeners:
-            return
-        for log in logs:
-            summary = {name: log.get(name) for name in _LOG_FIELDS}
-            summary["body"] = str(log.get("body") or "")[:_MAX_LOG_BODY]
-            self._tell({"type": "new_log", "payload": summary})
-            if summary["trace_id"]:
-                told = {"trace_id": summary["trace_id"], "log": summary}
-                self._tell({"type": "trace_log_added", "payload": told})
-
-    def publish_metrics(self, points: Iterable[Mapping[str, Any]]) -> None:
-        """Tell of stored metric points."""
-        if not self._listeners:
-            return
-        for point in points:
-            self._tell({"type": "new_metric", "payload": {name: point.get(name) for name in _METRIC_FIELDS}})
-
-    def _tell(self, message: Mapping[str, Any]) -> None:
-        frame = encode_message(message)
-        for listener in list(self._listeners):
-            listener.peer.send(frame)
-
     # --- rows ---
 
     def _flush(self) -> None:
@@ -242,18 +289,33 @@ class Hub:
         batches, self._pending = self._pending, []
         rows = [_Row(row, is_new=row["seq"] not in batch.updated) for batch in batches for row in batch.rows]
         deleted = [gone for batch in batches for gone in batch.deleted]
+        if rows or deleted:
+            self._tell_rows(rows, deleted)
+        self._tell_telemetry(_Telemetry(LOG, [log for batch in batches for log in batch.logs]))
+        self._tell_telemetry(_Telemetry(METRIC, [point for batch in batches for point in batch.metrics]))
+
+    def _tell_rows(self, rows: list[_Row], deleted: list[JSON]) -> None:
         messages: dict[Filter | None, list[bytes]] = {}
         for listener in list(self._listeners):
             listener.is_owed_stats = True
-            if listener.is_subscribed:
+            if not listener.is_subscribed:
+                frames = [frame for row in rows if row.is_new for frame in row.frames]
+            elif not listener.wants.traces:
+                continue
+            else:
                 if listener.filter not in messages:
                     messages[listener.filter] = self._batched(rows, deleted, listener.filter)
                 frames = messages[listener.filter]
-            else:
-                frames = [frame for row in rows if row.is_new for frame in row.frames]
             for frame in frames:
                 listener.peer.send(frame)
         self._want_stats()
+
+    def _tell_telemetry(self, told: _Telemetry) -> None:
+        if not told.items:
+            return
+        for listener in list(self._listeners):
+            if told.is_wanted(listener.wants):
+                listener.peer.send(told.batch if listener.is_subscribed else told.frames)
 
     def _batched(self, rows: list[_Row], deleted: list[JSON], chosen: Filter | None) -> list[bytes]:
         if chosen is not None:
@@ -282,7 +344,7 @@ class Hub:
         running = [_Row(row, is_new=False) for row in rows]
         last = [self._trace_frame("ended", [_to_bytes(one) for one in ended])] if ended else []
         messages: dict[Filter | None, list[bytes]] = {}
-        for listener in [listener for listener in self._listeners if listener.is_subscribed]:
+        for listener in [one for one in self._listeners if one.is_subscribed and one.wants.traces]:
             if listener.filter not in messages:
                 messages[listener.filter] = self._running_frames(running, listener.filter) + last
             for frame in messages[listener.filter]:

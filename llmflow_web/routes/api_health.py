@@ -64,6 +64,7 @@ class About:
     recorder: Callable[[], Mapping[str, Any]]  # record.recorder.Recorder.counts
     store_error: Callable[[], str | None]
     prices: Callable[[], Mapping[str, Any]] = dict  # {"date", "source", "models"}
+    otlp_port: Callable[[], int | None] = lambda: None  # the one for OTLP alone, where there is one
     settings: Mapping[str, Any] = field(default_factory=dict)  # what is no secret
     upstreams: Mapping[str, str] = field(default_factory=dict)  # name → base URL
 
@@ -109,6 +110,7 @@ class HealthRoutes:
                 "timestamp": int(self._clock() * 1000),
                 "port": about.dashboard_port(),
                 "proxy_port": about.proxy_port(),
+                "otlp_port": about.otlp_port(),
                 "traces": about.count_spans(),
                 "uptime": round(time.monotonic() - self._started, 3),
                 **about.recorder(),
@@ -127,6 +129,7 @@ class HealthRoutes:
                 "version": VERSION,
                 "dashboard_port": about.dashboard_port(),
                 "proxy_port": about.proxy_port(),
+                "otlp_port": about.otlp_port(),
                 "upstreams": dict(about.upstreams),
                 "settings": dict(about.settings),
             },

@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from llmflow_web.errors import BadRequest, StoreError, TooLarge
+from llmflow_web.errors import BadRequest, TooLarge
 from llmflow_web.model import JSON, Row
 from llmflow_web.net.http import ServerCall
 from llmflow_web.net.router import Router
+from llmflow_web.record.intake import Intake, pieces_of
 from llmflow_web.record.sdk_span import NewIds, row_from_span
 from llmflow_web.wire.content import decode_body
 
-T = TypeVar("T")
-
 MAX_SPANS = 1000
 MAX_POST_BYTES = 32 * 1024 * 1024
-MAX_PENDING_BYTES = 64 * 1024 * 1024
-"""More than this waiting for the database, and posts are refused with 503 until it has caught up."""
-
-ROW_BYTES = 1024
-OTLP_PATHS = ("/v1/traces", "/v1/logs", "/v1/metrics")
-
-
-class SpanStore(Protocol):
-    """What of store.database.Database takes rows."""
-
-    @property
-    def pending_bytes(self) -> int:
-        """What waits to be written."""
-
-    def put(self, item: object, weight: int) -> None:
-        """Queue rows."""
-
-    def call(self, fn: Callable[[Any], T]) -> Future[T]:
-        """Run a job after what was put before it is committed."""
 
 
 class IngestRoutes:
-    """POST /api/spans; OTLP is refused in words until it is understood here."""
+    """POST /api/spans."""
 
     def __init__(
-        self, store: SpanStore, *, ids: NewIds | None = None, clock_ns: Callable[[], int] = time.time_ns
+        self, intake: Intake, *, ids: NewIds | None = None, clock_ns: Callable[[], int] = time.time_ns
     ) -> None:
-        self._store = store
+        self._intake = intake
         # Ids are names, not secrets: a plain generator will do.
         self._ids = ids or NewIds(
             trace=lambda: f"{random.getrandbits(128):032x}", span=lambda: f"{random.getrandbits(64):016x}"
@@ -58,8 +36,6 @@ class IngestRoutes:
     def register(self, router: Router) -> None:
         """Put our routes into the table."""
         router.add("POST", "/api/spans", self.spans)
-        for path in OTLP_PATHS:
-            router.add("POST", path, self.otlp)
 
     async def spans(self, call: ServerCall) -> None:
         """Store one span, or up to MAX_SPANS in {"spans": […]}, and answer after the commit."""
@@ -69,7 +45,7 @@ class IngestRoutes:
             await self._many(call, posted)
             return
         row = row_from_span(body, now_ns=self._clock_ns(), ids=self._ids)
-        await self._store_rows([row])
+        await self._intake.store(pieces_of([row]))
         call.respond_json(201, {"id": row.span.id, "trace_id": row.span.trace_id})
 
     async def _many(self, call: ServerCall, posted: list[Any]) -> None:
@@ -87,20 +63,12 @@ class IngestRoutes:
             rows.append(row)
             results.append({"id": row.span.id, "trace_id": row.span.trace_id})
         if rows:
-            await self._store_rows(rows)
+            await self._intake.store(pieces_of(rows))
         rejected = len(posted) - len(rows)
         answer: JSON = {"stored": len(rows), "rejected": rejected, "results": results}
         if posted and not rows:
             answer["error"] = results[0]["error"]
         call.respond_json(400 if posted and not rows else 201, answer)
-
-    async def _store_rows(self, rows: list[Row]) -> None:
-        if self._store.pending_bytes > MAX_PENDING_BYTES:
-            raise StoreError("Too much waits for the database; try again in a moment.")
-        weight = sum(ROW_BYTES + sum(len(body.data) for body in row.bodies) for row in rows)
-        self._store.put(rows, weight)
-        # A job that does nothing: its turn comes when the rows are on disk.
-        await asyncio.wrap_future(self._store.call(_nothing))
 
     async def _body(self, call: ServerCall) -> JSON:
         data = await call.body(MAX_POST_BYTES)
@@ -119,15 +87,6 @@ class IngestRoutes:
             raise BadRequest('The body must be a span, or {"spans": [span, …]}.')
         return value
 
-    async def otlp(self, call: ServerCall) -> None:
-        """Say that OTLP is not taken yet. The body is read first, so that the client hears the answer."""
-        await call.body(MAX_POST_BYTES)
-        call.respond_json(501, {"error": f"OTLP at {call.path} is not taken by this version; POST /api/spans is."})
-
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
-
-
-def _nothing(_connection: Any) -> None:
-    """Do nothing."""

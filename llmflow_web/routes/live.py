@@ -10,7 +10,7 @@ from llmflow_web.errors import BadRequest
 from llmflow_web.net.http import ServerCall
 from llmflow_web.net.router import Router
 from llmflow_web.net.socket_peer import SocketPeer
-from llmflow_web.record.hub import Hub, Listener, encode_message
+from llmflow_web.record.hub import Hub, Listener, Wants, encode_message
 from llmflow_web.wire.filter import Filter
 from llmflow_web.wire.websocket import GOING_AWAY, handshake_problem, switching_head
 
@@ -76,8 +76,13 @@ class Live:
             asked = json.loads(text)
         except (ValueError, RecursionError):
             return
-        if not isinstance(asked, dict) or asked.get("type") != "subscribe" or not asked.get("traces", True):
+        if not isinstance(asked, dict) or asked.get("type") != "subscribe":
             return
+        wants = Wants(
+            traces=asked.get("traces", True) is not False,
+            logs=asked.get("logs") is True,
+            metrics=asked.get("metrics") is True,
+        )
         try:
             chosen = Filter.from_object(asked.get("filter"))
         except BadRequest as error:
@@ -85,7 +90,7 @@ class Live:
             return
         after = asked.get("after")
         is_number = isinstance(after, int) and not isinstance(after, bool)
-        self._hub.subscribe(listener, chosen, after if is_number else None)
+        self._hub.subscribe(listener, chosen, after if is_number else None, wants)
 
     async def stop(self) -> None:
         """Tell every peer that we go away, and wait a moment for their goodbyes."""

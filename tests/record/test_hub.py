@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from llmflow_web.errors import StoreError
-from llmflow_web.record.hub import MAX_ROWS, Hub
+from llmflow_web.record.hub import MAX_ROWS, Hub, Wants
 from llmflow_web.wire.filter import Filter
 
 
@@ -18,8 +18,12 @@ class Peer:
         self.messages: list[dict] = []
 
     def send(self, frame: bytes) -> None:
-        start = {126: 4, 127: 10}.get(frame[1], 2)
-        self.messages.append(json.loads(frame[start:]))
+        """Take a frame, or several in one write."""
+        while frame:
+            start = {126: 4, 127: 10}.get(frame[1], 2)
+            size = frame[1] if start == 2 else int.from_bytes(frame[2:start], "big")
+            self.messages.append(json.loads(frame[start : start + size]))
+            frame = frame[start + size :]
 
     @property
     def types(self) -> list[str]:
@@ -35,6 +39,8 @@ class Batch:
     updated: frozenset[int] = frozenset()
     deleted: list[dict] = field(default_factory=list)
     change: int = 0
+    logs: list[dict] = field(default_factory=list)
+    metrics: list[dict] = field(default_factory=list)
 
 
 def row(seq: int, **more) -> dict:
@@ -265,21 +271,54 @@ def test_failing_statistics_are_left_out() -> None:
 
 
 def test_logs_and_metrics() -> None:
-    """Logs and metric points go out as the contract's summaries, a log of a trace twice."""
+    """Each log is told, and once more where it belongs to a trace; each metric point is told; in order, in summary."""
 
     async def scenario() -> None:
         desk, peer = Desk(), Peer()
-        desk.hub.publish_logs([{"id": "l0"}])
-        desk.hub.publish_metrics([{"id": "m0"}])
+        desk.hub.publish(Batch(logs=[{"id": "l0"}], metrics=[{"id": "m0"}]))
         desk.hub.listen(peer)
-        desk.hub.publish_logs([{"id": "l1", "body": "x" * 300, "trace_id": "t1", "attributes": "{}"}, {"id": "l2"}])
-        desk.hub.publish_metrics([{"id": "m1", "name": "tokens", "value_int": 3, "unit": "1"}])
+        logs = [{"id": "l1", "body": "x" * 300, "trace_id": "t1", "attributes": "{}"}, {"id": "l2"}]
+        desk.hub.publish(Batch(logs=logs, metrics=[{"id": "m1", "name": "tokens", "value_int": 3, "unit": "1"}]))
+        await settle(peer, 5)
         assert peer.types == ["hello", "new_log", "trace_log_added", "new_log", "new_metric"]
-        assert len(peer.messages[1]["payload"]["body"]) == 200
-        assert peer.messages[2]["payload"]["trace_id"] == "t1"
-        assert set(peer.messages[4]["payload"]) == {
-            "id", "timestamp", "name", "metric_type", "value_int", "value_double", "service_name",
-        }  # fmt: skip
+        log = peer.messages[1]["payload"]
+        assert log == {"id": "l1", "timestamp": None, "severity_text": None, "event_name": None,
+                       "service_name": None, "trace_id": "t1", "body": "x" * 200}  # fmt: skip
+        assert peer.messages[2]["payload"] == {"trace_id": "t1", "log": log}
+        assert peer.messages[4]["payload"] == {"id": "m1", "timestamp": None, "name": "tokens", "metric_type": None,
+                                               "value_int": 3, "value_double": None, "service_name": None}  # fmt: skip
+        assert desk.asked == 0, "statistics hold no logs"
+        desk.hub.close()
+
+    run(scenario)
+
+
+def test_subscriber_gets_logs_and_metrics_in_batches() -> None:
+    """A subscriber hears of what it asked for: one message a commit, the newest rows, and how many were left out."""
+
+    async def scenario() -> None:
+        desk, both, logs, none, other = Desk(), Peer(), Peer(), Peer(), Peer()
+        for peer, wants in (
+            (both, Wants(logs=True, metrics=True)),
+            (logs, Wants(traces=False, logs=True, metrics=False)),
+            (none, None),
+        ):
+            desk.hub.subscribe(desk.hub.listen(peer), None, wants=wants)
+        desk.hub.listen(other)
+        many = [{"id": f"l{n}", "trace_id": "t"} for n in range(MAX_ROWS + 5)]
+        desk.hub.publish(Batch([row(1)], change=1, logs=many, metrics=[{"id": "m1", "name": "n"}]))
+        await settle(other, 3 + 2 * len(many) + 2)
+        await settle(both, 5)
+        await settle(logs, 3)
+        await settle(none, 3)
+        assert [kind for kind in both.types if kind != "stats_update"] == ["hello", "trace", "log", "metric"]
+        assert [kind for kind in logs.types if kind != "stats_update"] == ["hello", "log"]
+        assert [kind for kind in none.types if kind != "stats_update"] == ["hello", "trace"]
+        told = logs.of("log")[0]
+        assert (told["op"], told["left_out"], len(told["rows"])) == ("new", 5, MAX_ROWS)
+        assert (told["rows"][0]["id"], told["rows"][-1]["id"]) == ("l5", f"l{MAX_ROWS + 4}")
+        assert both.of("metric")[0]["rows"][0]["name"] == "n"
+        assert len(other.of("new_log")) == len(other.of("trace_log_added")) == len(many)
         desk.hub.close()
 
     run(scenario)

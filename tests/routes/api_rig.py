@@ -15,6 +15,7 @@ from llmflow_web.net.http import ServerCall
 from llmflow_web.net.router import Router
 from llmflow_web.net.server import HttpServer
 from llmflow_web.record.exchange import RowMaker
+from llmflow_web.record.intake import Intake
 from llmflow_web.record.messages import search_text
 from llmflow_web.record.price_table import table_from
 from llmflow_web.record.pricing import PriceBook
@@ -104,7 +105,7 @@ class ApiRig:
             TelemetryRoutes(self.database),
             ViewRoutes(self.database, clock=lambda: NOW),
             DeleteRoutes(self.database),
-            IngestRoutes(self.database, clock_ns=lambda: int(NOW * 1e9)),
+            IngestRoutes(Intake(self.database), clock_ns=lambda: int(NOW * 1e9)),
             HealthRoutes(
                 self.about,
                 self.client,

@@ -32,6 +32,7 @@ def test_config(tmp_path) -> None:
             "version": VERSION,
             "dashboard_port": 3000,
             "proxy_port": 8080,
+            "otlp_port": None,
             "upstreams": {"openai": "https://api.openai.com/v1"},
             "settings": {"record": "on"},
         }

@@ -164,14 +164,6 @@ def test_secrets_are_masked(rig: ApiRig) -> None:
     assert "abcdefghijklmnopqrstuvwxyz" not in rig.get("/api/traces/a").body.decode()
 
 
-@pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs", "/v1/metrics"])
-def test_otlp_is_refused_in_words(path: str, rig: ApiRig) -> None:
-    """OTLP gets a clear 501 until it is understood."""
-    answer = rig.post({"resourceSpans": []}, path)
-    assert answer.status == 501
-    assert path in answer.json["error"]
-
-
 def test_local_pages_may_post_and_hear_the_answer(rig: ApiRig) -> None:
     """A page on another local port may send spans and read the answer; it may not read traces."""
     answer = rig.post({"id": "a"}, origin="http://localhost:5173")
