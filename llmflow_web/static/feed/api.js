@@ -85,3 +85,16 @@ export function config() {
 function guessed() {
   return { proxy_port: 8080, dashboard_port: Number(location.port) || 3000, version: "" };
 }
+
+/** Change something on the server. @param {"POST"|"PUT"|"DELETE"} method @param {string} path @param {unknown} [body] @returns {Promise<any>} its answer, null where it says nothing */
+export async function send(method, path, body) {
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) }, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch {
+    throw new ApiError("LLMFlow does not answer. Is it still running?");
+  }
+  if (!answer.ok) throw new ApiError(await sentence(answer), answer.status);
+  const text = await answer.text();
+  return text ? JSON.parse(text) : null;
+}
