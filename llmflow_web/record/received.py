@@ -36,8 +36,12 @@ class Received:
         return "; ".join(self.errors[:MAX_ERRORS])
 
 
-def received(signal: Signal, body: bytes, codings: Sequence[str], limit: int, *, is_json: bool) -> Received:
-    """Read the body of a request, which may hold `limit` bytes; `codings` as wire.content.codings_of gives them.
+def received(
+    signal: Signal, body: bytes, codings: Sequence[str], *, is_json: bool, limit: int, now_ns: int
+) -> Received:
+    """Read the body of a request, which may hold `limit` bytes.
+
+    codings: as wire.content.codings_of gives them. now_ns: stands for times that are missing.
 
     Raises BadRequest or TooLarge when it cannot be read as a whole.
     """
@@ -51,7 +55,7 @@ def received(signal: Signal, body: bytes, codings: Sequence[str], limit: int, *,
     except Exception as error:
         raise BadRequest(f"The body cannot be read: {type(error).__name__}: {error}") from error
     del body
-    reading = _Reading(decoded.rejected, list(decoded.errors))
+    reading = _Reading(now_ns, decoded.rejected, list(decoded.errors))
     reading.read(signal, decoded.items)
     pieces = pieces_of(reading.rows)
     return Received(pieces, sum(piece.weight for piece in pieces), reading.rejected, reading.errors)
@@ -60,7 +64,8 @@ def received(signal: Signal, body: bytes, codings: Sequence[str], limit: int, *,
 class _Reading:
     """Reads records one by one; each is let go as soon as its rows are made."""
 
-    def __init__(self, rejected: int, errors: list[str]) -> None:
+    def __init__(self, now_ns: int, rejected: int, errors: list[str]) -> None:
+        self._now_ns = now_ns
         self.rows: list[Stored] = []
         self.rejected = rejected
         self.errors = errors
@@ -79,19 +84,19 @@ class _Reading:
 
     def spans(self, span: OtlpSpan) -> Iterable[Stored]:
         """Return the row of a span, unless it is one that a later one replaces."""
-        row = row_from_otlp(span)
+        row = row_from_otlp(span, now_ns=self._now_ns)
         return () if row is None else (row,)
 
     def logs(self, record: LogRecord) -> Iterable[Stored]:
         """Return the row of a log record. Records that are alike are numbered, so that each has an id of its own."""
-        log = log_from_otlp(record, 0)
+        log = log_from_otlp(record, 0, now_ns=self._now_ns)
         nth = self._logs_seen.get(log.id, 0)
         self._logs_seen[log.id] = nth + 1
-        return (log_from_otlp(record, nth) if nth else log,)
+        return (log_from_otlp(record, nth, now_ns=self._now_ns) if nth else log,)
 
     def metrics(self, metric: OtlpMetric) -> Iterable[Stored]:
         """Return the rows of a metric: one per data point."""
-        return metrics_from_otlp(metric)
+        return metrics_from_otlp(metric, now_ns=self._now_ns)
 
     def _reject(self, item: Any, error: Exception) -> None:
         self.rejected += len(item.points) if isinstance(item, OtlpMetric) else 1

@@ -8,6 +8,7 @@ that is what every exporter tries again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,8 +53,10 @@ class OtlpRoutes:
         limits: IngestLimits | None = None,
         *,
         on_error: Callable[[ServerCall, BaseException], None] | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Store what comes by `intake`. on_error: told of what should not happen."""
+        self._clock_ns = clock_ns
         self._intake = intake
         self._limits = limits or IngestLimits()
         self._memory = BodyMemory(self._limits.max_memory_bytes)
@@ -107,7 +110,8 @@ class OtlpRoutes:
         with self._memory.hold() as held:
             limit = self._limits.max_body_bytes
             body = await gather_body(call, held, limit)
-            job = partial(_received, signal, body, codings, limit, is_json=content_type == JSON_TYPE)
+            is_json, now_ns = content_type == JSON_TYPE, self._clock_ns()
+            job = partial(_received, signal, body, codings, is_json=is_json, limit=limit, now_ns=now_ns)
             del body
             taken = await self._read(call, held, job)
             del job
@@ -175,16 +179,16 @@ class OtlpPort:
 
     def _refuse_path(self, call: ServerCall) -> None:
         message = (
-            f"There is nothing at {call.path}. This port takes OTLP at {', '.join(OTLP_PATHS)}: an endpoint set for one "
-            f"signal is used as it is, so it needs the path. The dashboard is on port {self._dashboard_port()}."
+            f"There is nothing at {call.path}. This port takes OTLP at {', '.join(OTLP_PATHS)}; an endpoint that is set "
+            f"for one signal needs the whole path. The dashboard is on port {self._dashboard_port()}."
         )
         respond_status(call, 404, message)
 
 
-def _received(signal: Signal, body: bytes, codings: list[str], limit: int, *, is_json: bool) -> Received:
+def _received(signal: Signal, body: bytes, codings: list[str], *, is_json: bool, limit: int, now_ns: int) -> Received:
     from llmflow_web.record.received import received  # decoder and conventions: loaded by the first post, in its thread
 
-    return received(signal, body, codings, limit, is_json=is_json)
+    return received(signal, body, codings, is_json=is_json, limit=limit, now_ns=now_ns)
 
 
 def _answer(signal: Signal, taken: Received, content_type: str) -> bytes:
