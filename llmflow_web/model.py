@@ -130,6 +130,7 @@ class Span:
     request_model: str | None = None
     operation: str | None = None  # gen_ai.operation.name: chat, text_completion, embeddings …
     response_id: str | None = None
+    request_id: str | None = None  # the provider's own number of the call: `request-id`, `x-request-id`
     status: int | None = None
     response_status: int | None = None
     error: str | None = None
@@ -158,12 +159,13 @@ class Span:
     prompt_name: str | None = None
     prompt_version: str | None = None
     replay_of: str | None = None
-    joined_to: str | None = None
+    joined_to: str | None = None  # set by the store: the id of the row that counts for this call
     dropped: list[str] = field(default_factory=list)  # what of the call could not be mapped or kept, by name
     notes: list[str] = field(default_factory=list)  # what LLMFlow did to it, e.g. "include_usage was asked for"
     preview_in: str | None = None  # ≤ 160 characters of the last message
     preview_out: str | None = None  # ≤ 160 characters of the answer
-    counts: bool = True  # False: a parent that repeats its children, or a joined span; stays out of every sum
+    derived: bool = False  # made of log records: gives way to the sender's own span of the same call
+    counts: bool = True  # False: stays out of every sum. The store sets it for joined spans and repeating parents
 
 
 # The parts of a span's stored body. The numbers are on disk: never renumber.
@@ -211,6 +213,7 @@ class Row:
 
     span: Span
     bodies: Sequence[Body] = ()
+    usage: Usage | None = None  # what a row of others is billed by, where its columns say less; not stored
 
 
 @dataclass(slots=True)
@@ -259,6 +262,10 @@ class Metric:
     attributes: JSON = field(default_factory=dict)
     resource_attributes: JSON = field(default_factory=dict)
     detail: JSON | None = None  # exemplars, flags, metadata, scope and schema
+
+
+Stored = Row | Log | Metric
+"""What the store takes."""
 
 
 class Capture:
