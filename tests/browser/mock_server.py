@@ -27,7 +27,7 @@ from browser import mock_traces
 STATIC = Path(__file__).resolve().parents[2] / "llmflow_web" / "static"
 CSP = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' ws: wss:; "
-    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "worker-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 PAGES = re.compile(r"^/(index\.html|(traces|sessions|diff)(/.*)?|analytics|models|logs|metrics|timeline|setup)?$")
 
