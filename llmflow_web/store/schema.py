@@ -154,6 +154,7 @@ _TABLES = (
       ttft_count INTEGER NOT NULL,
       duration_buckets BLOB NOT NULL,
       ttft_buckets BLOB NOT NULL,
+      speed_buckets BLOB NOT NULL,
       PRIMARY KEY (hour, provider, model, service_name, error_class)
     ) WITHOUT ROWID""",
     """CREATE TABLE logs (
