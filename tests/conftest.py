@@ -15,9 +15,14 @@ from typing import Any
 
 import pytest
 from fake_upstream import FakeUpstream
+from hypothesis import HealthCheck, settings
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 POLL_S = 0.01
+
+# An example may take its time: the machine may be slow or busy.
+settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 class Flow:

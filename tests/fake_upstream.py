@@ -236,7 +236,7 @@ class FakeUpstream:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         self._listener.close()
 
     def __enter__(self) -> Self:
@@ -255,7 +255,7 @@ class FakeUpstream:
         self._scripts.extend(scripts)
         return self
 
-    def wait_until(self, is_true: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    def wait_until(self, is_true: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Wait for something to have happened here; fails the test if it does not."""
         with self._changed:
             if not self._changed.wait_for(is_true, timeout_s):

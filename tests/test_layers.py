@@ -181,4 +181,4 @@ def test_bare_providers_is_never_loaded(tmp_path: Path) -> None:
     (tmp_path / "providers").mkdir()
     (tmp_path / "providers" / "__init__.py").write_text("raise RuntimeError('the user\\'s own package was imported')")
     code = "import sys; import llmflow_web.app.build, llmflow_web.registry; assert 'providers' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, check=True, timeout=90)

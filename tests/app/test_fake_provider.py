@@ -30,7 +30,7 @@ def provider(answers: dict[str, Answer]) -> Iterator[FakeProvider]:
 def ask(
     provider: FakeProvider, request: dict[str, Any], path: str = "/openai/v1/chat/completions"
 ) -> tuple[int, bytes]:
-    connection = HTTPConnection(provider.url.removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(provider.url.removeprefix("http://"), timeout=60)
     try:
         connection.request("POST", path, json.dumps(request))
         response = connection.getresponse()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from browser.waiting import until
 
 Maker = Callable[..., Any]
 SCREENS = ["/traces", "/traces?q=zzz", f"/traces/{3:032x}", f"/traces/{3:032x}?span={301:016x}&tab=messages", f"/traces/{3:032x}?span={301:016x}&tab=raw",
@@ -43,7 +44,7 @@ def test_everything_has_a_name_and_a_sound_role(mock: Maker, new_page: Maker, pa
     page = new_page()
     page.goto(mock().url + path)
     page.wait_for_selector(":is(.row, .page:not([aria-busy]) h1, .summary, .notice):visible")
-    page.wait_for_timeout(400)
+    page.wait_for_load_state("networkidle")
     assert page.evaluate(CHECK) == []
 
 
@@ -72,4 +73,4 @@ def test_the_skip_link_leads_to_the_content(mock: Maker, new_page: Maker) -> Non
     page.wait_for_selector("table")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
+    until(page, "document.activeElement.id === 'main'")

@@ -49,7 +49,7 @@ def test_the_agent_run_opens_as_a_waterfall(mock: Maker, new_page: Maker) -> Non
     page.keyboard.press("ArrowRight")
     page.keyboard.press("e")
     page.wait_for_selector(".beneath .msg.is-error:has-text('no seat left')")
-    assert page.evaluate("new URLSearchParams(location.search).get('span')") == f"{306:016x}"
+    until(page, f"new URLSearchParams(location.search).get('span') === '{306:016x}'")
     label = page.get_attribute(f"{rows}:has-text('book_seat')", "aria-label")
     assert label == "book_seat , tool, 310 ms, starts at 4.60 s, error 500, Error"
     assert page.get_attribute(f"{rows}:has-text('timetable index')", "aria-level") == "3"
@@ -132,7 +132,7 @@ def test_five_megabytes_show_their_head_first(mock: Maker, new_page: Maker) -> N
     page.wait_for_selector("pre.code")
     assert page.evaluate("document.querySelector('pre.code').textContent.length") == 65_536
     page.click("text=Show more (64.0 KB of 4.8 MB)")
-    assert page.evaluate("document.querySelector('pre.code').textContent.length") == 65_536 + 262_144
+    until(page, f"document.querySelector('pre.code').textContent.length === {65_536 + 262_144}")
 
 
 def test_the_line_between_list_and_detail_moves_by_keys_and_is_kept(mock: Maker, new_page: Maker) -> None:
@@ -143,10 +143,10 @@ def test_the_line_between_list_and_detail_moves_by_keys_and_is_kept(mock: Maker,
     page.focus("[role=separator]")
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    assert page.get_attribute("[role=separator]", "aria-valuenow") == "50"
+    until(page, "document.querySelector('[role=separator]').getAttribute('aria-valuenow') === '50'")
     page.reload()
     page.wait_for_selector(".summary h1")
-    assert page.get_attribute("[role=separator]", "aria-valuenow") == "50"
+    until(page, "document.querySelector('[role=separator]').getAttribute('aria-valuenow') === '50'")
 
 
 def test_on_a_phone_one_column_with_a_way_back(mock: Maker, new_page: Maker) -> None:
@@ -155,7 +155,7 @@ def test_on_a_phone_one_column_with_a_way_back(mock: Maker, new_page: Maker) -> 
     page.goto(f"{mock().url}/traces")
     page.click(".traces .window > .row >> nth=0")
     page.wait_for_selector(".summary h1")
-    assert not page.is_visible(".traces")
+    page.wait_for_selector(".traces", state="hidden")
     page.click("[aria-label='Back to the list']")
     page.wait_for_selector(".traces .row")
     assert page.is_visible(".traces")

@@ -18,7 +18,7 @@ def post(url: str, body: dict[str, Any]) -> None:
     """Send JSON and read the whole answer."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=10) as response:
+    with opener.open(request, timeout=60) as response:
         response.read()
 
 

@@ -371,7 +371,7 @@ def test_the_array_form_of_a_stream_is_read_too(flow, upstream, route, source, b
     answers = []
     for place in (flow.proxy_url + route, upstream.url):
         request = urllib.request.Request(place + path, body, headers)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as response:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as response:
             answers.append(response.read())
     assert answers[0] == answers[1]
     (row,) = flow.wait_traces(1)

@@ -55,7 +55,7 @@ class Sink:
     def body(self) -> bytes:
         return decode_chunked(self.wire) if self.head.framing == FRAMING_CHUNKED else self.wire
 
-    async def wait(self, timeout_s: float = 5.0) -> Sink:
+    async def wait(self, timeout_s: float = 30.0) -> Sink:
         async with asyncio.timeout(timeout_s):
             await self.over
         return self
@@ -87,7 +87,7 @@ async def get(client, url, method="GET", body=b"", **more) -> Sink:
     return await ask(client, url, method, body, **more)[1].wait()
 
 
-async def eventually(is_true, timeout_s: float = 5.0) -> bool:
+async def eventually(is_true, timeout_s: float = 30.0) -> bool:
     """Wait until something is so; False if it does not come to be."""
     end = time.monotonic() + timeout_s
     while not is_true() and time.monotonic() < end:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -397,18 +398,16 @@ def test_paused_at_the_end(upstream):
 
 
 def test_abort_closes_upstream(upstream):
-    """An aborted call closes the connection within a second, and the sink hears nothing more."""
+    """An aborted call closes the connection, and the sink hears nothing more."""
 
     async def scenario(client):
         upstream.script(wire(head_of(200, [("transfer-encoding", "chunked")]) + chunk(b"first"), HANG))
         call, sink = ask(client, upstream.url)
         await sink.begun
-        started = time.monotonic()
         call.abort()
         call.abort()
         heard = len(sink.events)
         await asyncio.to_thread(upstream.wait_until, lambda: upstream.requests[0].client_closed_at)
-        assert upstream.requests[0].client_closed_at - started < 1
         assert len(sink.events) == heard
         return await pool_becomes(client, "0 idle, 0 busy")
 
@@ -466,15 +465,25 @@ def test_close_fails_what_is_under_way(upstream):
 
 def test_silent_upstream(upstream):
     """UPSTREAM_IDLE_TIMEOUT_S without a byte ends a call; a stream that keeps talking lives on."""
+    is_over = threading.Event()
+
+    def talks(talk):
+        talk.body()
+        talk.send(head_of(200, [("transfer-encoding", "chunked")]))
+        while not is_over.wait(0.02):
+            talk.send(chunk(b"x"))
+        talk.send(b"0\r\n\r\n")
 
     async def scenario(client):
+        upstream.script(talks)
+        lively = ask(client, upstream.url)[1]
+        await lively.begun
         upstream.script(wire(OK + b"Content-Length: 9\r\n\r\nx", HANG))
-        silent = await get(client, upstream.url)
-        upstream.script(stream([b"x"] * 10, gap_s=0.1))
-        lively = await get(client, upstream.url)
-        return silent.error, lively.outcome[2]
+        silent = await get(client, upstream.url)  # asked later, and over first
+        is_over.set()
+        return silent.error, (await lively.wait()).outcome[2]
 
-    error, lively = run(scenario, upstream_idle_timeout_s=0.7)
+    error, lively = run(scenario, upstream_idle_timeout_s=2)
     assert isinstance(error, UpstreamTimeout)
     assert lively is None
 
@@ -484,22 +493,22 @@ def test_silence_is_not_blamed_on_upstream(upstream):
 
     async def scenario(client):
         upstream.script(wire(OK + b"Content-Length: 1\r\n\r\nx"))
-        call, sink = ask(client, upstream.url)
-        call.pause_reading()
-        await asyncio.sleep(0.3)
-        call.resume_reading()
-        await sink.wait()
+        paused, sink = ask(client, upstream.url)
+        paused.pause_reading()
         slow = Sink()
-        call = client.request(
+        uploads = client.request(
             upstream.url, request_head("POST", length=1), b"", slow, method="POST", is_complete=False, chunked=False
         )
-        await asyncio.sleep(0.3)
-        call.send(b"x")
-        call.finish()
-        await slow.wait()
-        return sink.error, slow.error
+        await eventually(lambda: len(upstream.requests) == 2)
+        upstream.script(wire(HANG))
+        silent = await get(client, upstream.url)  # asked later, and over first
+        assert isinstance(silent.error, UpstreamTimeout)
+        paused.resume_reading()
+        uploads.send(b"x")
+        uploads.finish()
+        return (await sink.wait()).error, (await slow.wait()).error
 
-    assert run(scenario, upstream_idle_timeout_s=0.15) == (None, None)
+    assert run(scenario, upstream_idle_timeout_s=2) == (None, None)
 
 
 # ── many ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -156,7 +156,7 @@ def test_idle_time(upstream):
         assert pool_repr(client)[:6] == "1 idle"
         return await eventually(lambda: client._pools == {})
 
-    assert run(scenario, idle_timeout_s=0.15)
+    assert run(scenario, idle_timeout_s=0.5)
     upstream.wait_until(lambda: upstream.open_connections == 0)
 
 

@@ -242,17 +242,17 @@ def test_slow_heads_and_bodies_run_out_of_time(lane):
             call.read(Record(call, []))
 
     async def run():
-        async with serving(handler, fast_lane=lane, head_timeout_s=0.15, body_idle_timeout_s=0.1, **QUICK) as served:
+        async with serving(handler, fast_lane=lane, head_timeout_s=0.5, body_idle_timeout_s=0.5, **QUICK) as served:
             reader, writer = await served.connect()
             trickle = asyncio.ensure_future(drip(writer))
             assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
             trickle.cancel()
             writer.close()
-            stopped = await served.exchange(post(b"Content-Length: 5", line=b"POST /read HTTP/1.1") + b"he")
-            assert answers(stopped)[0][0] == 408
             reader, writer = await served.connect(post(b"Content-Length: 5") + b"he")
-            await asyncio.sleep(0.2)
-            calls[-1].respond(200, [])
+            await until(lambda: calls)
+            stopped = await served.exchange(post(b"Content-Length: 5", line=b"POST /read HTTP/1.1") + b"he")
+            assert answers(stopped)[0][0] == 408  # it came later and goes first
+            calls[0].respond(200, [])
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
             writer.close()
 
@@ -278,7 +278,7 @@ def test_both_lanes_say_the_same_to_damaged_requests(data, edits):
         at = place % len(damaged)
         damaged[at : at + 1] = b"" if value < 0 else bytes([value])
 
-    async def run(is_fast):
+    async def run(is_fast, timeout_s):
         told = []
 
         def handler(call):
@@ -286,14 +286,15 @@ def test_both_lanes_say_the_same_to_damaged_requests(data, edits):
             call.read(Record(call, told))
 
         async with serving(
-            handler, fast_lane=is_fast, head_timeout_s=0.02, body_idle_timeout_s=0.02, **QUICK
+            handler, fast_lane=is_fast, head_timeout_s=timeout_s, body_idle_timeout_s=timeout_s, **QUICK
         ) as served:
             reader, writer = await served.connect(bytes(damaged) + NEXT)
-            found = answers(await asyncio.wait_for(reader.read(), 5))
+            found = answers(await asyncio.wait_for(reader.read(), 60))
             writer.close()
             plain = [b"".join(t for t in told if isinstance(t, bytes)), [t for t in told if isinstance(t, tuple)]]
-            return [(status, body) for status, _, body in found], plain, "end" in told
+            return [status for status, _, _ in found], plain, "end" in told
 
-    fast, judged = asyncio.run(run(True)), asyncio.run(run(False))
-    assert [status for status, _ in fast[0]] == [status for status, _ in judged[0]]
-    assert fast[1:] == judged[1:]
+    fast, judged = (asyncio.run(run(is_fast, 0.02)) for is_fast in (True, False))
+    if fast != judged:  # one of them may have run out of time on a busy machine
+        fast, judged = (asyncio.run(run(is_fast, 2)) for is_fast in (True, False))
+    assert fast == judged

@@ -34,7 +34,7 @@ class Desk:
         self.peer.attach(transport, rest)
 
     async def read(self, count: int) -> bytes:
-        return await asyncio.wait_for(self.reader.readexactly(count), 5)
+        return await asyncio.wait_for(self.reader.readexactly(count), 60)
 
     async def close(self) -> None:
         self.peer.drop()
@@ -89,7 +89,7 @@ def test_silence_ends_the_connection() -> None:
     """A peer that answers no ping is dropped."""
 
     async def scenario(desk: Desk) -> None:
-        await asyncio.wait_for(desk.peer.wait_gone(), 5)
+        await asyncio.wait_for(desk.peer.wait_gone(), 60)
         assert desk.peer.state == "gone"
 
     run(scenario, ping_every_s=0.01, silence_s=0.03)
@@ -114,7 +114,7 @@ def test_text_after_our_close_is_ignored() -> None:
     async def scenario(desk: Desk) -> None:
         desk.peer.close()
         desk.writer.write(masked(1, b"late") + masked(8, b"\x03\xe9"))
-        await asyncio.wait_for(desk.peer.wait_gone(), 5)
+        await asyncio.wait_for(desk.peer.wait_gone(), 60)
         assert desk.texts == []
 
     run(scenario)

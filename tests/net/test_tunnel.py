@@ -7,10 +7,13 @@ import hashlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from fake_upstream import FakeUpstream, answer
 from routes.proxy_rig import ProxyRig, read_all
+
+from llmflow_web.net import tunnel
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 SWITCHING = (
@@ -157,6 +160,15 @@ def test_bytes_glued_to_a_head_belong_to_the_tunnel(rig, upstream):
     assert exchange.ending == "finished"
 
 
+def at_rest(value: Callable[[], int]) -> int:
+    """Return a value that has long stayed the same."""
+    last, times = value(), 0
+    while times < 20:
+        time.sleep(0.02)
+        last, times = (last, times + 1) if value() == last else (value(), 0)
+    return last
+
+
 def test_a_client_that_does_not_read_holds_upstream_back(rig, upstream):
     """What waits in memory stays small, and nothing is lost once the client reads on."""
     size = 48 << 20
@@ -173,11 +185,7 @@ def test_a_client_that_does_not_read_holds_upstream_back(rig, upstream):
     with rig.connect() as sock:
         sock.sendall(handshake())
         _, rest = read_head(sock)
-        time.sleep(0.4)
-        waiting = sum(sent)
-        assert waiting < 20 << 20
-        time.sleep(0.1)
-        assert sum(sent) == waiting
+        assert at_rest(lambda: sum(sent)) < 20 << 20
         left = size - len(rest)
         while left:
             piece = sock.recv(1 << 20)
@@ -192,7 +200,7 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(rig, upstream):
 
     def reads_late(talk):
         talk.send(SWITCHING)
-        go_on.wait(10)
+        go_on.wait(60)
         while sum(read) < 48 << 20:
             read.append(len(talk.recv()))
         talk.close()
@@ -205,7 +213,7 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(rig, upstream):
             while sent < 48 << 20:
                 sent += sock.send(b"y" * 65536)
         assert sent < 20 << 20
-        sock.settimeout(10)
+        sock.settimeout(60)
         go_on.set()
         sock.sendall(b"y" * ((48 << 20) - sent))
         assert sock.recv(1) == b""
@@ -217,14 +225,13 @@ def linger_zero(sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("is_reset", [False, True])
-def test_a_client_that_goes_closes_upstream(rig, upstream, is_reset):
-    """Within a second, whether it closed its connection or broke it."""
+def test_a_client_that_goes_closes_upstream(rig, upstream, is_reset, monkeypatch):
+    """Whether it closed its connection or broke it, and without anything having to run out of time."""
+    monkeypatch.setattr(tunnel, "DRAIN_S", 600)
     with opened(rig) as sock:
         if is_reset:
             linger_zero(sock)
-    began = time.monotonic()
     upstream.wait_until(lambda: upstream.open_connections == 0)
-    assert time.monotonic() - began < 1
     (exchange,) = rig.wait_exchanges(1)
     assert exchange.ending == "client_closed"
 
@@ -246,8 +253,9 @@ def test_the_last_words_of_a_client_arrive(rig, upstream):
     assert exchange.ending == "finished"
 
 
-def test_an_upstream_that_breaks_cuts_the_client(rig, upstream):
-    """A reset reaches the client within a second; the row says who broke it."""
+def test_an_upstream_that_breaks_cuts_the_client(rig, upstream, monkeypatch):
+    """A reset reaches the client without anything having to run out of time; the row says who broke it."""
+    monkeypatch.setattr(tunnel, "DRAIN_S", 600)
 
     def breaks(talk):
         talk.send(SWITCHING + b"\x81\x02hi")
@@ -259,10 +267,8 @@ def test_an_upstream_that_breaks_cuts_the_client(rig, upstream):
         sock.sendall(handshake())
         read_head(sock)
         sock.sendall(b"x")
-        began = time.monotonic()
         with contextlib.suppress(ConnectionResetError):
             read_all(sock)
-        assert time.monotonic() - began < 1
     (exchange,) = rig.wait_exchanges(1)
     assert exchange.ending == "upstream_closed"
     assert "reset" in exchange.error
@@ -327,7 +333,7 @@ def test_a_tunnel_waits_while_recording_is_behind(rig, upstream):
     rig.log.is_full = True
     with rig.connect() as sock:
         sock.sendall(handshake())
-        time.sleep(0.1)
+        rig.wait_until(lambda: rig.log.waiting)
         assert not upstream.requests
         rig.log.is_full = False
         rig.loop.call_soon_threadsafe(rig.log.waiting.pop())
@@ -343,6 +349,6 @@ def test_stopping_ends_tunnels_after_the_grace(upstream):
         began = time.monotonic()
     with sock, contextlib.suppress(ConnectionResetError):
         assert sock.recv(1) == b""
-    assert 0.9 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.9
     assert rig.wait_exchanges(1)[0].ending == "client_closed"
     upstream.wait_until(lambda: upstream.open_connections == 0)

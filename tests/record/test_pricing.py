@@ -473,10 +473,10 @@ def test_pricing_is_fast() -> None:
 
 
 def _time(book: PriceBook, usage: Usage) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()  # of ours, whatever else the machine does
     for _ in range(200):
         book.price(OPENAI, ["gpt-4o"], usage)
-    return (time.perf_counter() - start) / 200
+    return (time.thread_time() - start) / 200
 
 
 def test_written_table_is_read_back() -> None:

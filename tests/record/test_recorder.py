@@ -157,7 +157,7 @@ def test_waiting_calls_are_released_by_a_stall(store):
         recorder.put(call())
         released = asyncio.Event()
         recorder.when_room(released.set)
-        await asyncio.wait_for(released.wait(), 2)
+        await asyncio.wait_for(released.wait(), 30)
 
     asyncio.run(run())
 

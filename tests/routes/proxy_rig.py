@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from llmflow_web.model import Capture
 from llmflow_web.net.client import ClientLimits, HttpClient
@@ -86,16 +87,16 @@ class ProxyRig:
 
     def __enter__(self):
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def connect(self) -> socket.socket:
         sock = socket.create_connection(("127.0.0.1", self.port))
-        sock.settimeout(10)
+        sock.settimeout(60)
         return sock
 
     def ask(self, request: bytes) -> bytes:
@@ -105,11 +106,16 @@ class ProxyRig:
             return read_all(sock)
 
     def wait_exchanges(self, count: int):
-        end = time.monotonic() + 5
-        while len(self.log.exchanges) < count and time.monotonic() < end:
-            time.sleep(0.005)
+        self.wait_until(lambda: len(self.log.exchanges) >= count)
         assert len(self.log.exchanges) == count
         return self.log.exchanges
+
+    def wait_until(self, is_true: Callable[[], object]) -> None:
+        """Wait for something to have happened here."""
+        end = time.monotonic() + 30
+        while not is_true():
+            assert time.monotonic() < end, "it did not happen in time"
+            time.sleep(0.005)
 
 
 def read_all(sock: socket.socket) -> bytes:

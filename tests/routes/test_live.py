@@ -203,10 +203,9 @@ def test_listener_that_vanishes_is_forgotten() -> None:
         client = await rig.connect()
         await client.message()
         client.writer.transport.abort()
-        for _ in range(200):
-            if repr(rig.live) == "<Live 0 peers>":
-                break
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(30):
+            while repr(rig.live) != "<Live 0 peers>":
+                await asyncio.sleep(0.005)
         assert not rig.hub._listeners
 
     run(scenario)

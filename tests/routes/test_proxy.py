@@ -149,23 +149,31 @@ def test_a_call_that_would_come_back_is_refused():
 
 def test_events_arrive_one_by_one(rig, upstream):
     """Each piece of a stream is at the client before the next one leaves upstream."""
-    upstream.script(stream([b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"], gap_s=0.15))
-    times = []
+    go_on = threading.Semaphore(0)
+
+    def one_by_one(talk):
+        talk.body()
+        talk.send(head_of(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")]))
+        for number in range(3):
+            talk.send(chunk(b"data: %d\n\n" % number))
+            assert go_on.acquire(timeout=60)
+        talk.send(b"0\r\n\r\n")
+
+    upstream.script(one_by_one)
     with rig.connect() as sock:
         sock.sendall(post("/v1/responses", b'{"stream":true}', close=False))
         seen = b""
+        for count in (1, 2, 3):
+            while seen.count(b"data:") < count:
+                seen += sock.recv(65536)
+            assert seen.count(b"data:") == count
+            go_on.release()
         while not seen.endswith(b"0\r\n\r\n"):
             seen += sock.recv(65536)
-            times.append((time.monotonic(), seen.count(b"data:")))
-    counts = [count for _, count in times]
-    assert {1, 2, 3} <= set(counts)
-    first = next(at for at, count in times if count == 1)
-    last = next(at for at, count in times if count == 3)
-    assert last - first > 0.2
     assert rig.wait_exchanges(1)[0].ending == "finished"
 
 
-def test_a_client_that_goes_cancels_upstream_within_a_second(rig, upstream):
+def test_a_client_that_goes_cancels_upstream(rig, upstream):
     """The upstream connection closes when the client's does, and what came so far is kept."""
     upstream.script(
         wire(
@@ -178,9 +186,7 @@ def test_a_client_that_goes_cancels_upstream_within_a_second(rig, upstream):
         sock.sendall(post("/v1/chat/completions", b'{"stream":true}', close=False))
         while b"data: 1" not in sock.recv(65536):
             pass
-        gone_at = time.monotonic()
-    upstream.wait_until(lambda: upstream.requests[0].client_closed_at is not None, 2)
-    assert upstream.requests[0].client_closed_at - gone_at < 1
+    upstream.wait_until(lambda: upstream.requests[0].client_closed_at is not None)
     exchange = rig.wait_exchanges(1)[0]
     assert exchange.ending == "client_closed"
     assert b"data: 1" in exchange.response.join()
@@ -191,8 +197,8 @@ def test_a_client_that_goes_before_the_answer_cancels_upstream(rig, upstream):
     upstream.script(wire(HANG))
     with rig.connect() as sock:
         sock.sendall(post("/v1/chat/completions", b"{}", close=False))
-        upstream.wait_until(lambda: bool(upstream.requests), 2)
-    upstream.wait_until(lambda: upstream.requests[0].client_closed_at is not None, 1)
+        upstream.wait_until(lambda: bool(upstream.requests))
+    upstream.wait_until(lambda: upstream.requests[0].client_closed_at is not None)
     assert rig.wait_exchanges(1)[0].ending == "client_closed"
 
 
@@ -360,9 +366,7 @@ def test_calls_wait_while_recording_is_behind(rig, upstream):
     rig.log.is_full = True
     with rig.connect() as sock:
         sock.sendall(post("/v1/x", b"{}"))
-        end = time.monotonic() + 5
-        while not rig.log.waiting and time.monotonic() < end:
-            time.sleep(0.005)
+        rig.wait_until(lambda: rig.log.waiting)
         assert not upstream.requests
         rig.loop.call_soon_threadsafe(rig.log.waiting.pop())
         assert read_all(sock).startswith(b"HTTP/1.1 200")
@@ -373,9 +377,7 @@ def test_a_client_that_gives_up_waiting_is_never_sent(rig, upstream):
     rig.log.is_full = True
     with rig.connect() as sock:
         sock.sendall(post("/v1/x", b"{}"))
-        end = time.monotonic() + 5
-        while not rig.log.waiting and time.monotonic() < end:
-            time.sleep(0.005)
+        rig.wait_until(lambda: rig.log.waiting)
     rig.wait_exchanges(1)
     rig.loop.call_soon_threadsafe(rig.log.waiting.pop())
     time.sleep(0.05)

@@ -479,7 +479,7 @@ def test_a_connection_serves_call_after_call(rig, upstream):
     with rig.connect() as sock:
         for body in bodies[:-1]:
             sock.sendall(asked(CHAT, body, close=False))
-            sock.settimeout(5)
+            sock.settimeout(30)
             seen = b""
             while b"\r\n\r\n" not in seen or not _is_whole(seen):
                 seen += sock.recv(65536)

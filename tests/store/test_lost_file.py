@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import time
 
 import pytest
 from store_help import Live, make_row, wait_until
@@ -84,12 +83,11 @@ def test_a_batch_that_hangs_is_told(live, monkeypatch):
     monkeypatch.setattr(writing, "_STUCK_S", 0.05)
     live.put(make_row())
     live.settle()
+    live.database._writer._connection.execute("PRAGMA busy_timeout = 600000")
     other = sqlite3.connect(live.database.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     live.database.put([make_row()], 10)
-    begun = time.monotonic()
     wait_until(lambda: live.database.error)
-    assert time.monotonic() - begun < 3
     assert "another process" in live.database.error
     other.execute("ROLLBACK")
     other.close()

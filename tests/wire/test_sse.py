@@ -129,13 +129,13 @@ def test_ends():
 def test_a_long_line_in_small_reads_is_linear():
     """1 MiB in one line, 64 bytes at a time, takes no quadratic time."""
     decoder = SSEDecoder()
-    started = time.perf_counter()
+    started = time.thread_time()  # of ours, whatever else the machine does
     decoder.feed(b"data: ")
     for _ in range(1 << 14):
         decoder.feed(b"x" * 64)
     (event,) = decoder.feed(b"\n\n")
     assert len(event.data) == 1 << 20
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
 
 
 @pytest.mark.parametrize("step", [10, 10_000])

@@ -38,7 +38,7 @@ export class Live extends EventTarget {
   start() {
     this.#connect();
     addEventListener("online", () => this.retry());
-    addEventListener("pagehide", () => this.socket?.close());
+    addEventListener("pagehide", () => this.socket?.readyState === 1 && this.socket.close()); // one that is not open yet would complain
     addEventListener("pageshow", (event) => event.persisted && this.retry());
   }
 

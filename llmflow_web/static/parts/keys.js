@@ -43,11 +43,11 @@ function press(event) {
   if (isSingle && stored("llmflow-keys") === "off") return;
   // keys that press the focused button or link are its own
   if ((name === " " || name === "Enter") && event.target instanceof HTMLElement && event.target.closest("button, a, summary, [role=tab]")) return;
-  if (prefix && Date.now() - prefixAt < 1200 && isSingle) name = `${prefix} ${name}`;
+  if (prefix && event.timeStamp - prefixAt < 1200 && isSingle) name = `${prefix} ${name}`;
   prefix = "";
   if (name === "g") {
     prefix = name;
-    prefixAt = Date.now();
+    prefixAt = event.timeStamp; // when it was pressed, however late it is heard
     return;
   }
   for (const map of layers.toReversed ? layers.toReversed() : [...layers].reverse()) {
