@@ -7,7 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llmflow_web.model import Span
-from llmflow_web.store.sums import ALL_TIME, ROLLUP_SUMS, RollupKey, Share, lanes_from_bytes, lanes_to_bytes
+from llmflow_web.store.sums import (
+    ALL_TIME,
+    HISTOGRAMS,
+    ROLLUP_SUMS,
+    RollupKey,
+    Share,
+    lanes_from_bytes,
+    lanes_to_bytes,
+)
 
 _SESSION_COLUMNS = (
     "session_id, first_ns, last_ns, trace_count, span_count, error_count, tokens, cost, unpriced_count, "
@@ -150,13 +158,12 @@ class RollupSums:
     def _write_one(connection: sqlite3.Connection, key: RollupKey, delta: list[float]) -> None:
         found = connection.execute(_SELECT_ROLLUP, key).fetchone()
         if found is not None:
-            *sums, duration, ttft = found
-            stored = (*sums, lanes_from_bytes(duration), lanes_from_bytes(ttft))
+            stored = (*found[:-HISTOGRAMS], *map(lanes_from_bytes, found[-HISTOGRAMS:]))
             delta = [a + b for a, b in zip(stored, delta, strict=True)]
         if delta[0] <= 0:  # the last request left: the row goes, and with it any rounding of its cost
             connection.execute(_DELETE_ROLLUP, key)
             return
-        values = (*delta[:-2], lanes_to_bytes(int(delta[-2])), lanes_to_bytes(int(delta[-1])))
+        values = (*delta[:-HISTOGRAMS], *(lanes_to_bytes(int(lanes)) for lanes in delta[-HISTOGRAMS:]))
         if found is None:
             connection.execute(_INSERT_ROLLUP, (*key, *values))
         else:

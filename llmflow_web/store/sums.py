@@ -19,6 +19,7 @@ ALL_TIME = -(2**62)
 BUCKETS = 48
 _LANE = 32
 _LANE_MASK = (1 << _LANE) - 1
+_MIN_GENERATION_S = 0.01
 _LOG_RATIO = math.log(3_600_000) / (BUCKETS - 2)  # bucket 47 starts at one hour: each is 1.388 times the one before
 
 
@@ -107,8 +108,10 @@ class Share:
 ROLLUP_SUMS = (
     "requests", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
     "reasoning_tokens", "cost", "unpriced_count", "duration_ns", "duration_count", "ttft_us", "ttft_count",
-    "duration_buckets", "ttft_buckets",
+    "duration_buckets", "ttft_buckets", "speed_buckets",
 )  # fmt: skip
+HISTOGRAMS = 3
+"""So many of ROLLUP_SUMS, the last, are histograms."""
 
 
 def total_tokens(span: Span) -> int:
@@ -146,7 +149,7 @@ def share_of(span: Span) -> Share:
 
 
 def _rollup_of(span: Span, tokens: int, cost: float, unpriced: int) -> tuple[float, ...]:
-    duration, ttft = span.duration_ns, span.ttft_ms
+    duration, ttft, speed = span.duration_ns, span.ttft_ms, tokens_per_s(span)
     return (
         1,
         span.prompt_tokens or 0,
@@ -163,4 +166,14 @@ def _rollup_of(span: Span, tokens: int, cost: float, unpriced: int) -> tuple[flo
         0 if ttft is None else 1,
         0 if duration is None else 1 << (_LANE * bucket_of(duration / 1e6)),
         0 if ttft is None else 1 << (_LANE * bucket_of(ttft)),
+        0 if speed is None else 1 << (_LANE * bucket_of(speed)),
     )
+
+
+def tokens_per_s(span: Span) -> float | None:
+    """Return how fast an answer was made: tokens per second, after the first one where its time is known."""
+    if not span.completion_tokens or not span.duration_ns or error_class(span.status):
+        return None
+    seconds = span.duration_ns / 1e9 - (span.ttft_ms or 0.0) / 1000
+    # What came all at once was not made in the moment between its first and its last byte.
+    return span.completion_tokens / seconds if seconds >= _MIN_GENERATION_S else None
