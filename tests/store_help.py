@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmflow_web.model import PART_REQUEST, Body, Row, Span
+from llmflow_web.model import PART_REQUEST, Body, Log, Metric, Row, Span, Stored
+from llmflow_web.store import commit, files
 from llmflow_web.store import counters as counting
-from llmflow_web.store import files
 from llmflow_web.store.database import Batch, Database, Limits
 from llmflow_web.store.insert import Written, insert_rows
 from llmflow_web.store.retention import Pruner, remove
@@ -50,6 +50,17 @@ def make_row(text: str | None = None, **columns: Any) -> Row:
     return Row(Span(**columns), bodies)
 
 
+def make_log(key: str, ms: int = 0, **columns: Any) -> Log:
+    """Return a log record at so many milliseconds."""
+    return Log(key, ms * 1_000_000, **columns)
+
+
+def make_point(key: str, ms: int = 0, name: str = "m", **columns: Any) -> Metric:
+    """Return a data point at so many milliseconds; its series is its name, service and attributes."""
+    series = repr((name, columns.get("service_name"), columns.get("attributes")))
+    return Metric(key, columns.pop("series", series), ms * 1_000_000, name, **columns)
+
+
 class Hand:
     """A database without threads: what the writer does, one step at a time."""
 
@@ -72,6 +83,9 @@ class Hand:
 
     def insert(self, *rows: Row) -> list[Written]:
         return self.transact(lambda c: insert_rows(c, rows, self.counters, int(self.now * 1000)))
+
+    def commit(self, *items: Stored) -> commit.Commit:
+        return self.transact(lambda c: commit.insert(c, items, self.counters, int(self.now * 1000)))
 
     def delete(self, *trace_ids: str) -> int:
         chosen = [(self.one("SELECT first_seq FROM traces WHERE trace_id = ?", t), t) for t in trace_ids]
@@ -111,7 +125,7 @@ class Live:
         self.database.start()
         return self
 
-    def put(self, *rows: Row) -> None:
+    def put(self, *rows: Stored) -> None:
         """Put rows and wait until they are committed."""
         self.database.put(list(rows), 1024 * len(rows))
         self.sync()

@@ -18,11 +18,12 @@ HAS_NAMES: tuple[tuple[str, int], ...] = (("tool", HAS_TOOL), ("image", HAS_IMAG
 # Columns of `spans` that are attributes of Span and go in as they are.
 PLAIN = (
     "trace_id", "id", "parent_id", "source", "span_type", "span_name", "service_name", "start_ns", "duration_ns",
-    "ttft_ms", "provider", "model", "request_model", "operation", "response_id", "status", "response_status", "error",
-    "ending", "finish_reason", "is_stream", "chunk_count", "prompt_tokens", "completion_tokens", "total_tokens",
-    "cached_tokens", "cache_write_tokens", "reasoning_tokens", "is_estimated", "estimated_cost", "price_key",
-    "request_method", "request_path", "session_id", "conversation_id", "user_id", "agent_name", "tool", "prompt_name",
-    "prompt_version", "replay_of", "joined_to", "preview_in", "preview_out", "counts",
+    "ttft_ms", "provider", "model", "request_model", "operation", "response_id", "request_id", "status",
+    "response_status", "error", "ending", "finish_reason", "is_stream", "chunk_count", "prompt_tokens",
+    "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "is_estimated",
+    "estimated_cost", "price_key", "request_method", "request_path", "session_id", "conversation_id", "user_id",
+    "agent_name", "tool", "prompt_name", "prompt_version", "replay_of", "joined_to", "preview_in", "preview_out",
+    "derived", "counts",
 )  # fmt: skip
 MADE = ("has", "tags", "cost_detail", "dropped", "notes")  # worked out from the row
 KEYS = ("seq", "trace_seq", "change", "is_root")  # given by the writer
@@ -51,7 +52,7 @@ LIST_SQL = (
     + ", t.span_count, t.error_count, t.cost AS trace_cost, t.tokens, t.unpriced_count"
 )
 
-_DETAIL_PLAIN = ("price_key", "prompt_version", "response_id", "chunk_count", "counts")
+_DETAIL_PLAIN = ("price_key", "prompt_version", "response_id", "request_id", "chunk_count", "derived", "counts")
 _DETAIL_JSON = ("cost_detail", "dropped", "notes")
 DETAIL_SQL = ", ".join((LIST_SQL, *(f"s.{name}" for name in (*_DETAIL_PLAIN, *_DETAIL_JSON))))
 
@@ -147,6 +148,7 @@ def detail_row(values: tuple[Any, ...]) -> JSON:
     row["start_ns"] = str(values[_LIST_PLAIN.index("start_ns")])
     middle = count + len(_DETAIL_PLAIN)
     row.update(zip(_DETAIL_PLAIN, values[count:middle], strict=True))
+    row["derived"] = bool(row["derived"])
     row["counts"] = bool(row["counts"])
     for name, text in zip(_DETAIL_JSON, values[middle:], strict=True):
         row[name] = json.loads(text) if text else (None if name == "cost_detail" else [])

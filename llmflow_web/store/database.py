@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llmflow_web.errors import StoreRefused
-from llmflow_web.model import JSON, Row
+from llmflow_web.model import JSON, Log, Metric, Stored
 from llmflow_web.store import files
+from llmflow_web.store.commit import Commit
 from llmflow_web.store.insert import Written
 from llmflow_web.store.limits import Limits
+from llmflow_web.store.logs import log_summary
+from llmflow_web.store.metrics import metric_summary_of
 from llmflow_web.store.readers import Readers
 from llmflow_web.store.retention import choose
 from llmflow_web.store.search import Texts
@@ -36,11 +39,16 @@ DEFAULT_BUDGET_S = 2.0
 
 @dataclass(frozen=True)
 class Batch:
-    """What one commit changed. `deleted` holds {"trace_id": …} of traces that went."""
+    """What one commit changed. `deleted` holds {"trace_id": …} of traces that went.
+
+    `new_logs` and `new_metrics` are those that were not there before, whole.
+    """
 
     written: tuple[Written, ...] = ()
     deleted: tuple[JSON, ...] = ()
     change: int = 0  # the newest change number after this commit
+    new_logs: tuple[Log, ...] = ()
+    new_metrics: tuple[Metric, ...] = ()
 
     @cached_property
     def rows(self) -> list[JSON]:
@@ -51,6 +59,16 @@ class Batch:
     def updated(self) -> frozenset[int]:
         """The seqs among `rows` that were there before."""
         return frozenset(written.seq for written in self.written if written.change is not None)
+
+    @cached_property
+    def logs(self) -> list[JSON]:
+        """Summaries of the new log records (contract section 10), made when first asked for."""
+        return [log_summary(log) for log in self.new_logs]
+
+    @cached_property
+    def metrics(self) -> list[JSON]:
+        """Summaries of the new data points, made when first asked for."""
+        return [metric_summary_of(point) for point in self.new_metrics]
 
     @property
     def stats_changed(self) -> bool:
@@ -65,7 +83,7 @@ class Database:
         self,
         path: Path,
         *,
-        to_rows: Callable[[object], list[Row]],
+        to_rows: Callable[[object], Sequence[Stored]],
         on_commit: Callable[[Batch], None],
         texts: Texts,
         limits: Limits | None = None,
@@ -78,8 +96,8 @@ class Database:
         self._screen = Readers(path, 2, "screen", texts)
         self._long = Readers(path, 1, "long", texts)
 
-        def committed(written: list[Written], deleted: list[JSON], change: int) -> None:
-            on_commit(Batch(tuple(written), tuple(deleted), change))
+        def committed(written: Commit, deleted: list[JSON], change: int) -> None:
+            on_commit(Batch(tuple(written.spans), tuple(deleted), change, tuple(written.logs), tuple(written.metrics)))
 
         self._writer = Writer(
             to_rows=to_rows,

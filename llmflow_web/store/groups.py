@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmflow_web.model import JSON
-from llmflow_web.store import telemetry
+from llmflow_web.store.logs import LogQuery, newest_logs
 from llmflow_web.store.spans import list_spans
 from llmflow_web.store.stats import UNPRICED
 from llmflow_web.wire.filter import Filter, Page, Term
@@ -81,10 +81,8 @@ def timeline(connection: sqlite3.Connection, chosen: Filter, query: TimelineQuer
     if query.type in ("", "trace"):
         items += [_span_item(row) for row in list_spans(connection, _narrowed(chosen, query), Page(query.limit)).rows]
     if query.type in ("", "log"):
-        wanted = telemetry.LogQuery(
-            limit=query.limit, service_name=query.tool, q=query.q or None, date_from=query.date_from
-        )
-        items += [_log_item(row) for row in telemetry.list_logs(connection, wanted)["logs"]]
+        wanted = LogQuery(limit=query.limit, service_name=query.tool, q=query.q or None, date_from=query.date_from)
+        items += [_log_item(row) for row in newest_logs(connection, wanted)]
     items.sort(key=lambda item: item["timestamp"], reverse=True)
     return items[: query.limit]
 

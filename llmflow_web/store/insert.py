@@ -10,7 +10,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from llmflow_web.model import JSON, Body, Row, Span
@@ -127,27 +127,6 @@ def _last_of_each(rows: Sequence[Row]) -> Sequence[Row]:
             row = Row(row.span, tuple(parts.values()))  # noqa: PLW2901 - the folded row takes its place
         folded[key] = row
     return rows if len(folded) == len(rows) else list(folded.values())
-
-
-_INT64 = 2**63 - 1
-
-
-def storable(row: Row) -> Row:
-    """Return a row without what SQLite cannot hold: lone surrogates become ?, endless numbers the largest."""
-    values = {field.name: _storable(getattr(row.span, field.name)) for field in fields(Span)}
-    return Row(Span(**values), row.bodies)
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, int) and not isinstance(value, bool):
-        return max(-_INT64, min(value, _INT64))
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    if isinstance(value, dict):
-        return {_storable(key): _storable(item) for key, item in value.items()}
-    return value
 
 
 class _Batch:

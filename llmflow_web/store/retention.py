@@ -14,6 +14,8 @@ from llmflow_web.model import JSON, Span
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.insert import OLD_COLUMNS, SEQS_OF_TRACE
 from llmflow_web.store.limits import BUSY_MS, Limits
+from llmflow_web.store.logs import remove_logs_of, remove_oldest_logs
+from llmflow_web.store.metrics import remove_oldest_points
 from llmflow_web.store.query import compile_filter
 from llmflow_web.store.search import forget
 from llmflow_web.store.sessions import RollupSums, SessionSums
@@ -61,8 +63,7 @@ class Pruner:
     def _has_aged(self, connection: sqlite3.Connection) -> bool:
         if self._limits.max_age_s is None:
             return False
-        oldest = connection.execute("SELECT arrived_ms FROM traces ORDER BY first_seq LIMIT 1").fetchone()
-        return oldest is not None and oldest[0] < self._age_limit_ms()
+        return any(_oldest(connection, table) < self._age_limit_ms() for table in _OLDEST)
 
     def _age_limit_ms(self) -> float:
         age_s = self._limits.max_age_s
@@ -70,8 +71,9 @@ class Pruner:
 
     def prune(self, connection: sqlite3.Connection, counters: Counters) -> list[JSON]:
         """Delete one piece inside the caller's transaction and return the traces that went."""
-        telemetry = _prune_telemetry(connection, counters, self._limits)
-        chosen = self._oldest(connection, counters)
+        telemetry = self._prune_telemetry(connection, counters)
+        is_full = not telemetry and live_bytes(connection) > self._limits.max_bytes
+        chosen = self._oldest(connection, counters, is_full=is_full)
         self._not_before = None
         if chosen:
             remove(connection, chosen, counters, from_statistics=False)
@@ -80,20 +82,48 @@ class Pruner:
             self._not_before = self._clock() + _LOOK_S
         return [{"trace_id": trace_id} for _, trace_id in chosen]
 
-    def _oldest(self, connection: sqlite3.Connection, counters: Counters) -> list[tuple[int, str]]:
+    def _prune_telemetry(self, connection: sqlite3.Connection, counters: Counters) -> int:
+        """Delete a piece of what is too much of logs and points, too old, or older than every trace of a full file."""
+        limits, gone = self._limits, 0
+        too_old = self._age_limit_ms()
+        if live_bytes(connection) > limits.max_bytes:
+            young = (self._clock() - limits.spare_s) * 1000
+            too_old = max(too_old, min(_oldest(connection, "traces"), young))
+        for over, remove_some in (
+            (counters.logs - limits.max_logs, remove_oldest_logs),
+            (counters.metrics - limits.max_metrics, remove_oldest_points),
+        ):
+            if over > 0:
+                gone += remove_some(connection, min(over, limits.prune_rows), float("inf"), counters)
+            elif too_old > 0:
+                gone += remove_some(connection, limits.prune_rows, too_old, counters)
+        return gone
+
+    def _oldest(self, connection: sqlite3.Connection, counters: Counters, *, is_full: bool) -> list[tuple[int, str]]:
         now_ms = self._clock() * 1000
         over_rows = counters.spans - self._limits.max_spans
-        over_bytes = live_bytes(connection) > self._limits.max_bytes
         chosen: list[tuple[int, str]] = []
         rows = 0
         for first_seq, trace_id, arrived_ms, span_count in connection.execute(_BY_ARRIVAL):
-            is_wanted = over_bytes or rows < over_rows or arrived_ms < self._age_limit_ms()
+            is_wanted = is_full or rows < over_rows or arrived_ms < self._age_limit_ms()
             is_spared = arrived_ms > now_ms - self._limits.spare_s * 1000
             if rows >= self._limits.prune_rows or not is_wanted or is_spared:
                 break
             chosen.append((first_seq, trace_id))
             rows += span_count
         return chosen
+
+
+_OLDEST = {  # the arrival of the oldest row of each table, by the key that counts arrivals
+    "traces": "SELECT arrived_ms FROM traces ORDER BY first_seq LIMIT 1",
+    "logs": "SELECT arrived_ms FROM logs ORDER BY seq LIMIT 1",
+    "metric_points": "SELECT arrived_ms FROM metric_points ORDER BY seq LIMIT 1",
+}
+
+
+def _oldest(connection: sqlite3.Connection, table: str) -> float:
+    found = connection.execute(_OLDEST[table]).fetchone()
+    return float("inf") if found is None else float(found[0])
 
 
 _LOOK_S = 5.0
@@ -179,8 +209,9 @@ def remove(
     count = sum(_remove_trace(connection, first, sessions, rollup) for first, _ in chosen)
     connection.executemany("DELETE FROM traces WHERE first_seq = ?", [(first,) for first, _ in chosen])
     sessions.write()
-    if from_statistics:
+    if from_statistics:  # the user wants them gone: what their apps said of them goes with them
         rollup.write(connection)
+        remove_logs_of(connection, [trace_id for _, trace_id in chosen], counters)
     if count:
         counters.spans -= count
         counters.deleted = counters.next()
@@ -218,18 +249,6 @@ def _remove_tags(connection: sqlite3.Connection, seq: int, start_ns: int, tags: 
 def telemetry_excess(counters: Counters, limits: Limits) -> int:
     """Return by how many rows logs and metrics are over their limits."""
     return max(0, counters.logs - limits.max_logs) + max(0, counters.metrics - limits.max_metrics)
-
-
-def _prune_telemetry(connection: sqlite3.Connection, counters: Counters, limits: Limits) -> int:
-    gone = 0
-    for table, most in (("logs", limits.max_logs), ("metrics", limits.max_metrics)):
-        over = min(getattr(counters, table) - most, limits.prune_rows)
-        if over > 0:
-            sql = f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?)"
-            count = connection.execute(sql, (over,)).rowcount
-            setattr(counters, table, getattr(counters, table) - count)
-            gone += count
-    return gone
 
 
 def give_back(connection: sqlite3.Connection, pages: int) -> None:

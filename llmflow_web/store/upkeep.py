@@ -50,7 +50,16 @@ class Upkeep:
     def note_rows(self, counters: Counters) -> None:
         """Rows were written: pruning may be due."""
         self._has_more = True
-        self._is_pruning = self._is_pruning or counters.spans > self._limits.max_spans * 1.02 + 1000
+        limits = self._limits
+        is_over = any(
+            have > most * 1.02 + 1000
+            for have, most in (
+                (counters.spans, limits.max_spans),
+                (counters.logs, limits.max_logs),
+                (counters.metrics, limits.max_metrics),
+            )
+        )
+        self._is_pruning = self._is_pruning or is_over
 
     def note_deletion(self) -> None:
         """Traces were deleted on request: there is something to wipe."""

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from llmflow_web.errors import StoreError
-from llmflow_web.model import JSON, Exchange, Row
+from llmflow_web.model import JSON, Exchange, Row, Stored
 from llmflow_web.store import counters as counting
-from llmflow_web.store.insert import Written, insert_rows, storable
+from llmflow_web.store.commit import Commit, insert, storable
 from llmflow_web.store.limits import Limits
 from llmflow_web.store.retention import Chosen, Deletion, checkpoint
 from llmflow_web.store.search import Connection, Texts
@@ -32,7 +32,7 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _STUCK_S = 2.0  # after which a batch that is still being written is worth a sentence
 
-Committed = Callable[[list[Written], list[JSON], int], None]
+Committed = Callable[[Commit, list[JSON], int], None]
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Writer:
     def __init__(
         self,
         *,
-        to_rows: Callable[[object], list[Row]],
+        to_rows: Callable[[object], Sequence[Stored]],
         committed: Committed,
         texts: Texts,
         limits: Limits,
@@ -159,8 +159,7 @@ class Writer:
         freed = 0
         with self._lock:
             for entry in self._queue:
-                if isinstance(entry, _Item) and entry.weight > ROW_BYTES * entry.rows:
-                    _drop_bodies(entry)
+                if isinstance(entry, _Item) and entry.weight > ROW_BYTES * entry.rows and _drop_bodies(entry):
                     self.lost_bodies += entry.rows
                     freed += entry.weight - ROW_BYTES * entry.rows
                     entry.weight = ROW_BYTES * entry.rows
@@ -285,7 +284,7 @@ class Writer:
                 count += entry.rows
         return items, None
 
-    def _rows_of(self, entry: _Item) -> list[Row]:
+    def _rows_of(self, entry: _Item) -> Sequence[Stored]:
         try:
             return self._to_rows(entry.item)
         except Exception:  # noqa: BLE001 - one item that cannot be read must not end the thread
@@ -297,12 +296,12 @@ class Writer:
             self.pending_rows -= sum(item.rows for item in items)
             self.pending_bytes -= sum(item.weight for item in items)
 
-    def _write_all(self, rows: list[Row]) -> None:
+    def _write_all(self, rows: Sequence[Stored]) -> None:
         size = self._limits.batch_rows
         for begin in range(0, len(rows), size):
             self._write(rows[begin : begin + size])
 
-    def _write(self, rows: Sequence[Row]) -> None:
+    def _write(self, rows: Sequence[Stored]) -> None:
         """Write one batch, however often it takes; given up only when we close."""
         self._writing_since = time.monotonic()
         try:
@@ -310,7 +309,7 @@ class Writer:
         finally:
             self._writing_since = None
 
-    def _insist(self, rows: Sequence[Row]) -> None:
+    def _insist(self, rows: Sequence[Stored]) -> None:
         pause = _FIRST_PAUSE_S
         while True:
             try:
@@ -326,7 +325,7 @@ class Writer:
                     return
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
             else:
-                self._note(len(written), written)
+                self._note(len(rows), written)
                 return
 
     def _follow_file(self) -> None:
@@ -337,11 +336,11 @@ class Writer:
                 self._connection.close()
             self.attach(connection)
 
-    def _insert(self, rows: Sequence[Row]) -> list[Written]:
+    def _insert(self, rows: Sequence[Stored]) -> Commit:
         now_ms = int(self._clock() * 1000)
-        return self._transact(lambda connection: insert_rows(connection, rows, self._counters, now_ms))
+        return self._transact(lambda connection: insert(connection, rows, self._counters, now_ms))
 
-    def _write_singly(self, rows: Sequence[Row]) -> None:
+    def _write_singly(self, rows: Sequence[Stored]) -> None:
         """Some row holds a value SQLite cannot store: keep the others, and of that one what can be kept."""
         for row in rows:
             try:
@@ -349,16 +348,16 @@ class Writer:
             except Exception:  # noqa: BLE001 - this row is the culprit, or the disk's trouble has begun meanwhile
                 self.lost_rows += 1
             else:
-                self._note(len(written), written)
+                self._note(1, written)
 
-    def _note(self, count: int, written: list[Written]) -> None:
+    def _note(self, count: int, written: Commit) -> None:
         self.error = None
         self.committed_rows += count
         self.last_commit_monotonic = time.monotonic()
         self._upkeep.note_rows(self._counters)
         self._tell(written)
 
-    def _tell(self, written: list[Written]) -> None:
+    def _tell(self, written: Commit) -> None:
         gone, self._gone = self._gone, []
         with suppress(Exception):  # what listeners do with it is not the writer's affair
             self._committed(written, gone, self._counters.counter)
@@ -416,7 +415,7 @@ class Writer:
             return
         deletion.note(len(gone), spans)
         self._gone = gone
-        self._tell([])
+        self._tell(Commit())
         self._upkeep.note_deletion()
         if deletion.is_done:
             self._deletions.popleft()
@@ -428,7 +427,7 @@ class Writer:
                 gone = self._transact(work.fn) if work.in_transaction else work.fn(self._connection)
                 if gone:
                     self._gone = gone
-                    self._tell([])
+                    self._tell(Commit())
         except Exception as error:  # noqa: BLE001 - what can wait may fail: later again
             self._upkeep.back_off(error)
 
@@ -454,13 +453,17 @@ def _pass_on_error(begun: Future[Any], answer: Future[Any]) -> None:
         answer.set_exception(error)
 
 
-def _drop_bodies(entry: _Item) -> None:
-    """Let go of the bodies an item holds; the row remains and says so."""
-    if isinstance(entry.item, Exchange):
-        entry.item.request = entry.item.response = None
-        entry.item.notes.append("bodies were dropped: the database could not be written")
-    elif isinstance(entry.item, list):
-        entry.item = [replace(row, span=_marked(row), bodies=()) if isinstance(row, Row) else row for row in entry.item]
+def _drop_bodies(entry: _Item) -> bool:
+    """Let go of the bodies an item holds, if any; the row remains and says so."""
+    item = entry.item
+    if isinstance(item, Exchange):
+        item.request = item.response = None
+        item.notes.append("bodies were dropped: the database could not be written")
+    elif isinstance(item, list) and any(isinstance(row, Row) and row.bodies for row in item):
+        entry.item = [replace(row, span=_marked(row), bodies=()) if isinstance(row, Row) else row for row in item]
+    else:
+        return False  # logs and metrics have none
+    return True
 
 
 def _marked(row: Row) -> Any:

@@ -3,8 +3,8 @@
 import pytest
 from routes.api_rig import NOW, ApiRig
 
-from llmflow_web.model import Row, Span
-from llmflow_web.store import telemetry
+from llmflow_web.model import Log, Metric, Row, Span
+from llmflow_web.store import commit
 from llmflow_web.store.counters import Counters
 
 NOW_NS = int(NOW) * 1_000_000_000
@@ -20,14 +20,16 @@ def row(key: str, **more) -> Row:
     return Row(Span(f"t-{key}", key, **(base | more)))
 
 
-def log(key: str, **more) -> dict:
-    return {"id": key, "timestamp": int(NOW * 1000), "severity_number": 9, "severity_text": "INFO", "body": "it ran",
-            "service_name": "svc", "event_name": "run", "attributes": {"a": 1}, "resource_attributes": {}} | more  # fmt: skip
+def log(key: str, **more) -> Log:
+    base = {"severity_number": 9, "severity_text": "INFO", "body": "it ran", "service_name": "svc",
+            "event_name": "run", "attributes": {"a": 1}}  # fmt: skip
+    return Log(key, NOW_NS, **(base | more))
 
 
-def metric(key: str, **more) -> dict:
-    return {"id": key, "timestamp": int(NOW * 1000), "name": "token.usage", "metric_type": "sum", "value_int": 3,
-            "service_name": "svc", "attributes": {"model": "m", "type": "input"}} | more  # fmt: skip
+def metric(key: str, **more) -> Metric:
+    base = {"metric_type": "sum", "temporality": "delta", "value_int": 3, "service_name": "svc",
+            "attributes": {"model": "m", "type": "input"}}  # fmt: skip
+    return Metric(key, "series", NOW_NS, "token.usage", **(base | more))
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +40,9 @@ def rig(tmp_path_factory):
             row("b", session_id="S", status=500, start_ns=NOW_NS - DAY_NS),
             row("c", model="o3", provider="groq", service_name=None, estimated_cost=None),
         )
-        write = [log("l1"), log("l2", severity_number=17, body="it broke", trace_id="t-a")]
-        rig.database.call(lambda connection: telemetry.insert_logs(connection, write, Counters())).result(5)
-        points = [metric("m1"), metric("m2", value_int=4)]
-        rig.database.call(lambda connection: telemetry.insert_metrics(connection, points, Counters())).result(5)
+        items = [log("l1"), log("l2", severity_number=17, body="it broke", trace_id="t-a"),
+                 metric("m1"), metric("m2", value_int=4)]  # fmt: skip
+        rig.database.call(lambda connection: commit.insert(connection, items, Counters(), 0)).result(5)
         yield rig
 
 
@@ -148,7 +149,9 @@ def test_metrics(rig: ApiRig) -> None:
     assert rig.get("/api/metrics?aggregation=summary").json == {"summary": summary}
     assert (summary[0]["name"], summary[0]["data_points"], summary[0]["sum_int"]) == ("token.usage", 2, 7)
     usage = rig.get("/api/token-usage").json
-    assert usage == [{"service_name": "svc", "model": "m", "token_type": "input", "total_tokens": 7}]
+    assert usage == [
+        {"service_name": "svc", "model": "m", "token_type": "input", "name": "token.usage", "total_tokens": 7}
+    ]
     assert rig.get("/api/metrics/tokens").json == {"usage": usage}
     assert rig.get("/api/metrics/filters").json == {"names": ["token.usage"], "services": ["svc"]}
     assert rig.get("/api/metrics/m1").json["attributes"] == {"model": "m", "type": "input"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from store_help import START_NS, make_row
+from store_help import START_NS, make_log, make_row
 
 from llmflow_web.store import groups
-from llmflow_web.store.telemetry import insert_logs
 from llmflow_web.wire.filter import Filter
 
 S = 1_000_000_000
@@ -54,9 +53,9 @@ def test_the_timeline_mixes_spans_and_logs(hand):
     start = START_NS // 1_000_000
     hand.insert(make_row("needle", id="s1", start_ns=START_NS, service_name="app"),
                 make_row(id="s2", start_ns=START_NS + 2 * S, span_name="plan"))  # fmt: skip
-    logs = [{"id": "l1", "timestamp": start + 1000, "body": "a needle" + "x" * 60, "service_name": "app",
-             "severity_text": "INFO"}]  # fmt: skip
-    hand.transact(lambda c: insert_logs(c, logs, hand.counters))
+    hand.commit(
+        make_log("l1", start + 1000, body="a needle" + "x" * 60, service_name="app", severity_text="INFO"),
+    )
 
     def ids(**query):
         chosen = Filter.from_query({"q": query.get("q", "")})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from store_help import START_NS, Hand, make_row
 
 from llmflow_web.model import PART_REQUEST, PART_RESPONSE, Body, Row, Span
-from llmflow_web.store.insert import storable
+from llmflow_web.store.commit import storable
 from llmflow_web.store.spans import get_bodies, get_span, list_rows_of
 
 

@@ -6,7 +6,7 @@ import os
 import time
 
 import pytest
-from store_help import PATIENCE_S, make_row, wait_until
+from store_help import PATIENCE_S, make_log, make_point, make_row, wait_until
 
 from llmflow_web.errors import StoreError
 from llmflow_web.store import stats
@@ -77,18 +77,47 @@ def test_size_counts_bytes_in_use(make_hand):
 
 
 def test_logs_and_metrics_have_their_own_limits(make_hand):
-    """max_logs and max_metrics keep the newest arrivals."""
-    from llmflow_web.store.telemetry import insert_logs, insert_metrics
-
+    """max_logs and max_metrics keep the newest arrivals, however old those call themselves; empty series go."""
     hand = make_hand(max_logs=2, max_metrics=1)
-    hand.transact(lambda c: insert_logs(c, [{"id": str(n), "timestamp": n} for n in range(5)], hand.counters))
-    hand.transact(
-        lambda c: insert_metrics(c, [{"id": str(n), "timestamp": n, "name": "m"} for n in range(3)], hand.counters)
-    )
+    hand.commit(*(make_log(str(n), 10 - n) for n in range(5)), *(make_point(str(n), n, f"m{n}") for n in range(3)))
     assert (hand.counters.logs, hand.counters.metrics) == (5, 3)
     hand.prune()
-    assert hand.all("SELECT id FROM logs") == [("3",), ("4",)]
+    assert hand.all("SELECT id FROM logs ORDER BY seq") == [("3",), ("4",)]
+    assert hand.all("SELECT name FROM metric_series") == hand.all("SELECT name FROM metrics") == [("m2",)]
     assert (hand.counters.logs, hand.counters.metrics) == (2, 1)
+
+
+def test_logs_and_metrics_age_like_traces(make_hand):
+    """max_age_s counts from arrival for all three."""
+    hand = make_hand(max_age_s=100.0, spare_s=0)
+    hand.commit(make_log("old", 10**9), make_point("old", 10**9))
+    hand.now += 99
+    hand.commit(make_log("new"), make_point("new"))
+    assert (hand.prune(), hand.counters.logs) == ([], 2)
+    hand.now += 2
+    hand.prune()
+    assert hand.all("SELECT id FROM logs UNION ALL SELECT id FROM metrics") == [("new",), ("new",)]
+
+
+def test_a_full_file_lets_go_of_what_arrived_first(make_hand):
+    """Over max_bytes logs go as well as traces, whichever is older: a flood of logs does not push out every trace."""
+    hand = make_hand(max_bytes=450_000, spare_s=0, prune_rows=5)
+    hand.commit(*(make_log(str(n), body=os.urandom(10_000).hex()) for n in range(40)))
+    hand.now += 1
+    hand.insert(make_row("young", trace_id="young"))
+    hand.now += 1
+    hand.prune()
+    assert live_bytes(hand.connection) <= 450_000
+    assert 0 < hand.counters.logs < 40
+    assert hand.one("SELECT trace_id FROM traces") == "young"
+
+
+def test_the_logs_of_a_deleted_trace_go_with_it(hand):
+    """Who deletes a trace wants it gone, and what its app said of it; other logs stay, and pruning spares them."""
+    hand.commit(make_row(trace_id="t"), make_log("1", trace_id="t"), make_log("2", trace_id="u"), make_log("3"))
+    hand.delete("t")
+    assert hand.all("SELECT id FROM logs ORDER BY id") == [("2",), ("3",)]
+    assert hand.counters.logs == 2
 
 
 def test_an_insert_costs_no_counting(make_hand):
