@@ -46,7 +46,7 @@ def received(
     Raises BadRequest or TooLarge when it cannot be read as a whole.
     """
     try:
-        body = inflated_request(body, codings, limit)
+        body = inflated_request(body, codings, limit) or (b"{}" if is_json else b"")  # empty is valid, says OTLP
         decoded = decode(signal, body, is_json=is_json)
     except LLMFlowError:
         raise

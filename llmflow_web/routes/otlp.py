@@ -179,7 +179,7 @@ class OtlpPort:
 
     def _refuse_path(self, call: ServerCall) -> None:
         message = (
-            f"There is nothing at {call.path}. This port takes OTLP at {', '.join(OTLP_PATHS)}; an endpoint that is set "
+            f"There is nothing at {call.path}. This port takes OTLP at {', '.join(OTLP_PATHS)}; an endpoint set "
             f"for one signal needs the whole path. The dashboard is on port {self._dashboard_port()}."
         )
         respond_status(call, 404, message)
