@@ -20,7 +20,6 @@ from llmflow_web.model import (
     Usage,
 )
 from llmflow_web.record.previews import PREVIEW_CHARS, preview
-from llmflow_web.record.redact import is_credential, masked
 from llmflow_web.record.semconv_fields import (
     Fields,
     operation_of,
@@ -32,14 +31,15 @@ from llmflow_web.record.semconv_fields import (
 )
 from llmflow_web.record.semconv_logs import log_from_otlp, metrics_from_otlp, otlp_from_log, otlp_from_metric
 from llmflow_web.record.semconv_messages import Messages, messages_from_logs, messages_from_otlp
-from llmflow_web.record.semconv_stored import MAX_MOMENT_NS, only_set, resource_json, scope_json
+from llmflow_web.record.semconv_out import otlp_from_row
+from llmflow_web.record.semconv_stored import MAX_MOMENT_NS, OWN_SCOPE, only_set, resource_json, scope_json
 from llmflow_web.record.semconv_tables import FIRST_CHUNK_EVENTS, finish_reason, provider_name
 from llmflow_web.record.semconv_values import MAX_ERROR_CHARS, as_text, encoded, label, parsed_object, sound
 from llmflow_web.wire.otlp_values import STATUS_ERROR, STATUS_OK, Event, Link, OtlpSpan
 
 __all__ = [
     "log_from_otlp", "messages_from_logs", "messages_from_otlp", "metrics_from_otlp", "otlp_from_log",
-    "otlp_from_metric", "row_from_otlp", "usage_from",
+    "otlp_from_metric", "otlp_from_row", "row_from_otlp", "usage_from",
 ]  # fmt: skip
 
 _CUT_CHARS = 64 * 1024
@@ -70,7 +70,7 @@ def row_from_otlp(span: OtlpSpan, *, now_ns: int = 0, max_bytes: int = MAX_STORE
     row.finish_reason = row.finish_reason or _finish_reason(messages)
     told, dropped = _stored_attributes(attributes, max_bytes)
     row.dropped += dropped
-    bodies = (_body(PART_ATTRIBUTES, told), _body(PART_OTLP, _rest(span)))
+    bodies = (_body(PART_ATTRIBUTES, told), _body(PART_OTLP, _rest(span, row)))
     return Row(row, [body for body in bodies if body is not None], usage=None if usage.is_empty else usage)
 
 
@@ -88,7 +88,7 @@ def _span(span: OtlpSpan, fields: Fields, now_ns: int) -> Span:
         source="otlp",
         span_type=span_type,
         span_name=_name(span, span_type),
-        service_name=label(span.resource.attributes.get("service.name")) or label(span.scope.name) or "otel",
+        service_name=_service(span),
         start_ns=start_ns,
         duration_ns=span.end_ns - span.start_ns if ends else None,
         ttft_ms=_ttft_ms(span, fields),
@@ -103,6 +103,8 @@ def _span(span: OtlpSpan, fields: Fields, now_ns: int) -> Span:
         session_id=fields.get("session_id"),
         conversation_id=fields.get("conversation_id"),
         user_id=fields.get("user_id"),
+        tool=fields.get("tool"),
+        is_estimated=fields.get("is_estimated") or False,
         agent_name=_agent_name(span, span_type, fields),
         tags=fields.get("tags") or [],
         prompt_name=fields.get("prompt_name"),
@@ -117,6 +119,14 @@ def _name(span: OtlpSpan, span_type: str) -> str:
     if "{" in name:
         name = label(span.attributes.get("logfire.msg")) or name
     return label(name) or label(span.attributes.get("traceloop.entity.name")) or span_type
+
+
+def _service(span: OtlpSpan) -> str:
+    if span.scope.name == OWN_SCOPE:  # sent by another LLMFlow, for the app that called it
+        told = label(span.attributes.get("service.name"))
+        if told:
+            return told
+    return label(span.resource.attributes.get("service.name")) or label(span.scope.name) or "otel"
 
 
 def _agent_name(span: OtlpSpan, span_type: str, fields: Fields) -> str | None:
@@ -205,6 +215,7 @@ def _set_outcome(row: Span, span: OtlpSpan, fields: Fields) -> None:
     else:
         row.status = 500 if has_failed else 200
     row.response_status = row.status if status is None else status
+    row.status = fields.get("status") or row.status
     row.error = _error(span, fields, has_failed=has_failed or row.status >= 400)
 
 
@@ -295,16 +306,7 @@ def _stored_attributes(attributes: JSON, max_bytes: int) -> tuple[JSON, list[str
     dropped = [f"{name}: a vector" for name in vectors[:3]]
     if len(vectors) > len(dropped):
         dropped.append(f"{len(vectors) - len(dropped)} more vectors")
-    secret = [name for name in kept if "header" in name and is_credential(name.rpartition(".")[2].lower().encode())]
-    if secret:
-        kept = {**kept, **{name: _masked(kept[name]) for name in secret}}
     return _within(kept, max_bytes, dropped), dropped
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_masked(item) for item in value]
-    return masked(value) if isinstance(value, str) else value
 
 
 def _within(attributes: JSON, max_bytes: int, dropped: list[str]) -> JSON:
@@ -338,11 +340,13 @@ def _is_surely_within(attributes: JSON, max_bytes: int) -> bool:
     return total * 6 <= max_bytes or len(encoded(attributes)) <= max_bytes  # a character is at most six bytes of JSON
 
 
-def _rest(span: OtlpSpan) -> JSON:
+def _rest(span: OtlpSpan, row: Span) -> JSON:
     """Return what a span has beside its attributes; only members that are set, times as text (they outgrow a float)."""
     return only_set(
         resource=resource_json(span.resource),
         scope=scope_json(span.scope),
+        name=span.name if span.name != row.span_name else None,
+        end_ns=str(span.end_ns) if row.duration_ns is None and span.end_ns else None,
         kind=span.kind,
         trace_state=span.trace_state,
         flags=span.flags,

@@ -40,12 +40,18 @@ def messages_from_otlp(attributes: Mapping[str, Any], events: Iterable[Event | M
 
 def messages_from_logs(logs: Sequence[Mapping[str, Any]]) -> Messages:
     """Return the same of the log records that belong to a span: rows of the logs table, in any order."""
-    ordered = sorted(logs, key=lambda row: row.get("timestamp") or 0)
+    ordered = sorted(logs, key=_time_of)
     events: list[tuple[str, Mapping[str, Any]]] = [
         (str(row.get("event_name") or ""), {**parsed_object(row.get("attributes")), **_log_body(row)})
         for row in ordered
     ]
     return _read(_Source({}, events))
+
+
+def _time_of(row: Mapping[str, Any]) -> int:
+    exact = row.get("time_ns") or 0
+    told = int(exact) if str(exact).isdecimal() else 0
+    return told or int(row.get("timestamp") or 0) * 1_000_000
 
 
 def _log_body(row: Mapping[str, Any]) -> JSON:
@@ -461,11 +467,16 @@ def _tools(source: _Source) -> list[JSON]:
     given = given or parsed_list(source.attributes.get("ai.prompt.tools"))
     if not given:
         given = parsed_list(parsed_object(source.attributes.get("model_request_parameters")).get("function_tools"))
-    return [_tool(parsed_object(one)) for one in given if parsed_object(one)]
+    return tools_of(given)
+
+
+def tools_of(definitions: Any) -> list[JSON]:
+    """Return {"name", "description", "parameters"} of tools, as requests or telemetry define them."""
+    found = [parsed_object(one) for one in parsed_list(definitions)]
+    return [_tool(one) for one in found if one]
 
 
 def _tool(told: JSON) -> JSON:
-    """Return {"name", "description", "parameters"} of a tool's definition."""
     inner = told.get("function")
     told = inner if isinstance(inner, dict) else told
     members = ("parameters", "input_schema", "inputSchema", "parameters_json_schema")

@@ -183,6 +183,8 @@ _PARTS: dict[str, Callable[[JSON], JSON | None]] = {
     "binary": _blob,
     "uri": _uri,
     "file": _file,
+    "refusal": lambda part: {"type": "refusal", "text": as_text(part.get("content"))},
+    "json": lambda part: json_part(part.get("content")),
 }
 
 

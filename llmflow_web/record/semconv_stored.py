@@ -17,6 +17,8 @@ MAX_MOMENT_NS = 2**43 * 1_000_000
 """The year 2248: what is beyond it is no time, and later ones SQLite could not hold."""
 
 MAX_INT64 = 2**63 - 1
+OWN_SCOPE = "llmflow"
+"""The scope of spans that LLMFlow made itself."""
 
 
 def only_set(**members: Any) -> JSON:

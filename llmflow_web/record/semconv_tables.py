@@ -201,7 +201,7 @@ COLUMNS: dict[str, tuple[Reader, tuple[str | tuple[str, Reader], ...]]] = {
     )),
     "operation": (label, ("gen_ai.operation.name",)),
     "response_id": (label, ("gen_ai.response.id", "ai.response.id", "llm.response.id")),
-    "request_id": (label, ("request_id", "gen_ai.response.request_id", "anthropic.request_id", "openai.request_id")),
+    "request_id": (label, ("request_id", "llmflow.request_id", "gen_ai.response.request_id", "anthropic.request_id", "openai.request_id")),
     "session_id": (label, (
         "session.id", "langsmith.trace.session_id", _META + "session_id", _VERCEL + "sessionId",
         _LANGSMITH + "session_id", _META + "sessionId", "langfuse.session.id", "copilot_chat.chat_session_id",
@@ -243,6 +243,10 @@ COLUMNS: dict[str, tuple[Reader, tuple[str | tuple[str, Reader], ...]]] = {
         "gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming", "llm.request.streaming",
         "langsmith.request.streaming",
     )),
+    # What another LLMFlow sends along.
+    "status": (_status, ("llmflow.status",)),
+    "tool": (label, ("llmflow.tool",)),
+    "is_estimated": (flag, ("llmflow.is_estimated",)),
     "response_status": (_status, ("http.response.status_code", "http.status_code", "status_code")),
     "error": (_error, ("error.message", "error", "exception.message")),
     "error_type": (_error, ("error.type", "error_type", "exception.type")),
