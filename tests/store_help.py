@@ -20,7 +20,7 @@ from llmflow_web.store.spans import list_spans
 from llmflow_web.wire.filter import Filter, Page
 
 START_NS = 1_760_000_000_000_000_000
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def texts(provider: str | None, operation: str | None, bodies: dict[int, bytes]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 from store_help import PATIENCE_S, make_log, make_point, make_row, wait_until
@@ -187,15 +186,21 @@ def test_a_closed_database_deletes_nothing(make_live):
 
 def test_the_writer_prunes_by_itself_and_gives_space_back(make_live):
     """Over the limit the running writer deletes the oldest, tells of it, and the file shrinks."""
-    live = make_live(limits=Limits(batch_s=0.001, max_spans=20, spare_s=0))
-    for _ in range(30):
-        live.put(*(make_row(os.urandom(20_000).hex()) for _ in range(10)))
-        time.sleep(0.002)
+    hours = [0.0]
+    live = make_live(
+        limits=Limits(batch_s=0.001, max_spans=20, spare_s=60), clock=lambda: hours[0] * 3600, texts=lambda *_: ""
+    )
+    live.put(*(make_row(os.urandom(200_000).hex()) for _ in range(100)))
     live.settle()
-    assert live.one("SELECT COUNT(*) FROM spans") <= 20
-    assert sum(len(batch.deleted) for batch in live.batches) >= 280
-    assert live.one("PRAGMA freelist_count") <= 1300
-    assert live.one("PRAGMA page_count") * 4096 < 8_000_000
+    assert live.one("SELECT COUNT(*) FROM spans") == 100  # all too young to go
+    full = live.one("PRAGMA page_count")
+    assert full > 5000
+    hours[0] = 1.0
+    live.put(make_row())
+    wait_until(lambda: live.one("SELECT COUNT(*) FROM spans") == 20)
+    wait_until(lambda: sum(len(batch.deleted) for batch in live.batches) == 81)
+    wait_until(lambda: live.one("PRAGMA freelist_count") <= 1300)  # kept for the rows to come
+    assert live.one("PRAGMA page_count") < full / 2
 
 
 def test_prune_now_leaves_no_slack(make_live):
