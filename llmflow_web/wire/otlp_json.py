@@ -184,10 +184,16 @@ def _any_value(reading: Reading, value: Any, depth: int) -> Any:
     return found
 
 
+def _entries(value: Any) -> list[Any]:
+    """Return what an ArrayValue or KeyValueList lists."""
+    values = _object(value).get("values")
+    return [] if values is None else _array(values)
+
+
 def _list(reading: Reading, value: Any, depth: int) -> list[Any]:
     depth = reading.deeper(depth)
     found = []
-    for nth, entry in enumerate(_array(_object(value).get("values") or [])):
+    for nth, entry in enumerate(_entries(value)):
         reading.take_part()
         try:
             found.append(None if entry is None else _any_value(reading, entry, depth))
@@ -199,7 +205,7 @@ def _list(reading: Reading, value: Any, depth: int) -> list[Any]:
 def _map(reading: Reading, value: Any, depth: int) -> JSON:
     depth = reading.deeper(depth)
     found: JSON = {}
-    entries = _array(_object(value).get("values") or [])
+    entries = _entries(value)
     for _ in entries:
         reading.take_part()
     try:
@@ -212,12 +218,15 @@ def _map(reading: Reading, value: Any, depth: int) -> JSON:
 def _key_values(reading: Reading, into: JSON, value: Any, depth: int) -> None:
     """Read an array of KeyValue into a dict."""
     for nth, pair in enumerate(_array(value)):
+        where = ""
         try:
             key, member = _object(pair).get("key"), pair.get("value")
-            name = "" if key is None else key if type(key) is str else _string(key)
+            where = "key"
+            name = "" if key is None else _string(key)
+            where = "value"
             into[name] = None if member is None else _any_value(reading, member, depth)
         except BadValue as error:
-            raise error.within(f"[{nth}]") from None
+            raise error.within(where).within(f"[{nth}]") from None
 
 
 def _by_both_names(table: dict[str, Any]) -> dict[str, Any]:

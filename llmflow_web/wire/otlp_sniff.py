@@ -21,7 +21,6 @@ Traits = dict[int, bytes]
 """The first item's fields by tag; of each the last, as bytes."""
 
 _DATA_TAGS = [number << 3 | LENGTH for number in (5, 7, 9, 10, 11)]
-_POINTS_TAG = b"\x0a"
 _RESOURCE_TAG = b"\x0a"
 
 
@@ -45,10 +44,8 @@ def refuse_other_signal(signal: Signal, body: bytes) -> None:
         traits = _first_item(body)
     except (Malformed, IndexError):
         return  # the decoder will say so
-    if not traits or _LOOKS_LIKE[signal](traits):
-        return
     for other, looks_like in _LOOKS_LIKE.items():
-        if looks_like(traits):
+        if other != signal and looks_like(traits):
             raise _refusal(signal, other)
 
 
@@ -90,21 +87,32 @@ def _traits(body: bytes, start: int, stop: int) -> Traits:
     return found
 
 
+# What tells them apart is the wire type of a time: each signal has its times in other fields
+
+
 def _is_span(traits: Traits) -> bool:
-    """A span has two ids of fixed length; fields 1 and 2 of a metric are texts, of a log record numbers."""
-    return len(traits.get(1 << 3 | LENGTH, b"")) == 16 and len(traits.get(2 << 3 | LENGTH, b"")) == 8
+    """A span has its ids in fields 1 and 2, its times in 7 and 8."""
+    has_ids = len(traits.get(1 << 3 | LENGTH, b"")) == 16 and len(traits.get(2 << 3 | LENGTH, b"")) == 8
+    return has_ids and (7 << 3 | FIXED64 in traits or 8 << 3 | FIXED64 in traits)
 
 
 def _is_log(traits: Traits) -> bool:
-    """A log record has times in fields 1 and 11; elsewhere these are length-delimited."""
+    """A log record has its times in fields 1 and 11."""
     return 1 << 3 | FIXED64 in traits or 11 << 3 | FIXED64 in traits
 
 
 def _is_metric(traits: Traits) -> bool:
-    """A metric has a readable name in field 1 and a message with data points in one of five."""
-    name = traits.get(1 << 3 | LENGTH, b"").decode("utf-8", "replace")
+    """A metric has its name in field 1, and one kind of data, in whose first point field 3 is a time."""
     data = [traits[tag] for tag in _DATA_TAGS if tag in traits]
-    return bool(name) and name.isprintable() and len(data) == 1 and data[0][:1] == _POINTS_TAG
+    if 1 << 3 | LENGTH not in traits or len(data) != 1:
+        return False
+    try:
+        return any(
+            tag == 1 << 3 | LENGTH and any(inner == 3 << 3 | FIXED64 for inner, _, _ in fields(data[0], start, stop))
+            for tag, start, stop in fields(data[0], 0, len(data[0]))
+        )
+    except (Malformed, IndexError):
+        return False
 
 
 _LOOKS_LIKE: dict[Signal, Callable[[Traits], bool]] = {"traces": _is_span, "logs": _is_log, "metrics": _is_metric}

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from llmflow_web.wire.otlp_values import Resource, Scope
 
-MAX_DEPTH = 40
-"""Levels of lists and maps inside a value that we write. Others read 100 messages deep; one level of ours is two."""
+MAX_DEPTH = 30
+"""Levels of lists and maps inside a value that we write. Others read 100 messages deep; a level of maps is three."""
 TOO_DEEP = "[nested too deeply]"
 _LEAVES = frozenset({type(None), str, bool, float, bytes})
 
