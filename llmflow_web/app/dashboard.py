@@ -16,6 +16,7 @@ from llmflow_web.net.upstreams import Upstream
 from llmflow_web.record.hub import Hub
 from llmflow_web.record.inflight import Inflight
 from llmflow_web.record.intake import Intake
+from llmflow_web.routes.api_analytics import AnalyticsRoutes
 from llmflow_web.routes.api_delete import DeleteRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
@@ -69,6 +70,7 @@ class Dashboard:
             ExportRoutes(database),
             StatsRoutes(database),
             TelemetryRoutes(database),
+            AnalyticsRoutes(database),
             ViewRoutes(database),
             DeleteRoutes(database),
             IngestRoutes(intake),

@@ -7,9 +7,9 @@ from typing import Any
 
 from llmflow_web.errors import BadRequest
 from llmflow_web.model import JSON
-from llmflow_web.store.query import compile_filter
+from llmflow_web.store.query import compile_filter, time_bounds
 from llmflow_web.store.sums import ALL_TIME
-from llmflow_web.wire.filter import TEXT_FIELDS, Ago, Filter
+from llmflow_web.wire.filter import TEXT_FIELDS, Filter
 from llmflow_web.wire.grammar import FIELDS
 
 MAX_VALUES = 50
@@ -72,22 +72,32 @@ def histogram(connection: sqlite3.Connection, chosen: Filter, buckets: int, now_
         {"timestamp": begin + number * width, "count": counts.get(number, 0), "errors": errors.get(number, 0)}
         for number in range(buckets)
     ]
-    return {"from": begin, "to": begin + buckets * width, "bucket_ms": width, "buckets": filled}
+    nearest = None if counts else _nearest(connection, chosen, begin)
+    return {"from": begin, "to": begin + buckets * width, "bucket_ms": width, "buckets": filled, "nearest": nearest}
+
+
+def _nearest(connection: sqlite3.Connection, chosen: Filter, begin_ms: int) -> int | None:
+    """Return when the last call before an empty range was, else the first one after it, by the rest of the filter."""
+    rest = Filter(tuple(term for term in chosen.terms if term.field != "timestamp"))
+    for before, order in (("<", "DESC"), (">=", "ASC")):
+        compiled = compile_filter(connection, rest)
+        compiled.add(f"{compiled.time} {before} ?", begin_ms * 1_000_000)
+        found = connection.execute(
+            f"SELECT {compiled.time} FROM {compiled.source}{compiled.where} ORDER BY {compiled.time} {order} LIMIT 1",
+            compiled.params,
+        ).fetchone()
+        if found is not None:
+            return int(found[0]) // 1_000_000
+    return None
 
 
 def _range(connection: sqlite3.Connection, chosen: Filter, now_ms: int) -> tuple[int, int]:
-    lows: list[int] = []
-    highs: list[int] = []
-    for term in chosen.terms:
-        if term.field == "timestamp" and not term.is_negated:
-            value = term.values[0]
-            ms = int(now_ms - value.seconds * 1000 if isinstance(value, Ago) else float(value))
-            (lows if term.op in (">", ">=") else highs).append(ms)
+    low, high = time_bounds(chosen, now_ms)
     oldest, newest = connection.execute(
         "SELECT (SELECT MIN(start_ns) FROM spans) / 1000000, (SELECT MAX(start_ns) FROM spans) / 1000000"
     ).fetchone()
-    begin = max(lows) if lows else (oldest if oldest is not None else now_ms - 3_600_000)
-    end = min(highs) if highs else max(now_ms, newest or 0)
+    begin = low if low is not None else (oldest if oldest is not None else now_ms - 3_600_000)
+    end = high if high is not None else max(now_ms, newest or 0)
     return begin, max(end, begin) + 1
 
 

@@ -62,6 +62,18 @@ def compile_filter(connection: sqlite3.Connection, chosen: Filter, now_ns: int |
     return compiled
 
 
+def time_bounds(chosen: Filter, now_ms: int) -> tuple[int | None, int | None]:
+    """Return the earliest and the latest start (ms) a filter asks for; None where it asks for none."""
+    lows: list[int] = []
+    highs: list[int] = []
+    for term in chosen.terms:
+        if term.field == "timestamp" and not term.is_negated:
+            value = term.values[0]
+            ms = int(now_ms - value.seconds * 1000 if isinstance(value, Ago) else float(value))
+            (lows if term.op in (">", ">=") else highs).append(ms)
+    return max(lows, default=None), min(highs, default=None)
+
+
 def _leader(chosen: Filter) -> Term | None:
     """Find the term whose index is used."""
     candidates = [term for term in chosen.terms if _may_lead(term)]

@@ -20,6 +20,7 @@ from llmflow_web.record.messages import search_text
 from llmflow_web.record.price_table import table_from
 from llmflow_web.record.pricing import PriceBook
 from llmflow_web.registry import PROVIDERS
+from llmflow_web.routes.api_analytics import AnalyticsRoutes
 from llmflow_web.routes.api_delete import DeleteRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import CHECKS, About, Check, HealthRoutes
@@ -103,6 +104,7 @@ class ApiRig:
             TraceRoutes(self.database, clock=lambda: NOW),
             StatsRoutes(self.database, clock=lambda: NOW),
             TelemetryRoutes(self.database),
+            AnalyticsRoutes(self.database, clock=lambda: NOW),
             ViewRoutes(self.database, clock=lambda: NOW),
             DeleteRoutes(self.database),
             IngestRoutes(Intake(self.database), clock_ns=lambda: int(NOW * 1e9)),
