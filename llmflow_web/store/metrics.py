@@ -1,7 +1,8 @@
 """Metric data points: how they are written, lists of them. Their sums are in `metric_sums`.
 
 What all points of a series have in common (name, resource, attributes: most of the bytes) is stored once, in
-`metric_series`; a point is a narrow row of `metric_points`. The view `metrics` shows both as one.
+`metric_series`; a point is a narrow row of `metric_points`. The view `metrics` shows both as one. Of `detail` a point
+keeps the members in which it differs from its series; null stands for one it lacks.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ METRIC_COLUMNS = (
     "service_name", "scope_name", "attributes", "resource_attributes", "temporality", "is_monotonic", "session_id",
     "tool", "series", "time_ns", "start_ns",
 )  # fmt: skip
-_DETAIL_COLUMNS = (*METRIC_COLUMNS, "detail")
+_DETAIL_COLUMNS = (*METRIC_COLUMNS, "detail", "series_detail")
+_OF_A_POINT = ("time_ns", "start_ns", "value", "exemplars", "flags")  # members of detail no two points share
 MAX_SORTED_POINTS = 20_000
 """Matching points up to which a list is gathered series by series; more are found on a walk from the newest."""
 
@@ -49,7 +51,7 @@ def insert_metrics(
     for known in known_ids(connection, "metric_points", by_id):
         del by_id[known]
     fresh = list(reversed(by_id.values()))
-    series: dict[tuple[str, str, str], tuple[int, str | None]] = {}
+    series: dict[tuple[str, str, str], tuple[int, JSON]] = {}
     for point in fresh:
         key = (point.series, point.metric_type or "", point.temporality or "")
         if key not in series:
@@ -65,29 +67,31 @@ def insert_metrics(
     return fresh
 
 
-def _series_of(connection: sqlite3.Connection, key: tuple[str, str, str], point: Metric) -> tuple[int, str | None]:
+def _series_of(connection: sqlite3.Connection, key: tuple[str, str, str], point: Metric) -> tuple[int, JSON]:
     """Return a series' seq and detail, having written it when it is new."""
     found = connection.execute(_FIND_SERIES, key).fetchone()
     if found is not None:
-        return found[0], found[1]
-    detail = encode(point.detail) if point.detail else None
+        return found[0], parsed(found[1], {})
+    detail = {name: value for name, value in (point.detail or {}).items() if name not in _OF_A_POINT}
     values = (
         point.name, point.description, point.unit, point.is_monotonic, point.service_name, point.scope_name,
-        point.session_id, point.tool, encode(point.attributes), encode(point.resource_attributes), detail,
+        point.session_id, point.tool, encode(point.attributes), encode(point.resource_attributes),
+        encode(detail) if detail else None,
     )  # fmt: skip
     seq = connection.execute(_INSERT_SERIES, (*key, *values)).lastrowid
     assert seq is not None
     return seq, detail
 
 
-def _values(point: Metric, series_seq: int, series_detail: str | None, now_ms: int) -> tuple[Any, ...]:
-    detail = encode(point.detail) if point.detail else None
-    number = point.value_double
+def _values(point: Metric, series_seq: int, of_series: JSON, now_ms: int) -> tuple[Any, ...]:
+    number, detail = point.value_double, point.detail or {}
+    own = {name: value for name, value in detail.items() if name not in of_series or of_series[name] != value}
+    own |= {name: None for name in of_series if name not in detail}
     return (
         point.id, series_seq, now_ms, point.time_ns, point.start_ns, point.value_int,
         number if number is None or math.isfinite(number) else None,
         encode(point.histogram_data) if point.histogram_data is not None else None,
-        None if detail == series_detail else detail or "null",  # most often the same for all points of a series
+        encode(own) if own else None,
     )  # fmt: skip
 
 
@@ -165,8 +169,10 @@ def get_metric(connection: sqlite3.Connection, key: str) -> JSON | None:
     if found is None:
         return None
     row = _rows_of(connection, [found[0]], _DETAIL_COLUMNS)[0]
-    for name, default in (("attributes", {}), ("resource_attributes", {}), ("histogram_data", None), ("detail", None)):
+    for name, default in (("attributes", {}), ("resource_attributes", {}), ("histogram_data", None)):
         row[name] = parsed(row[name], default)
+    detail = {**parsed(row.pop("series_detail"), {}), **parsed(row["detail"], {})}
+    row["detail"] = {name: value for name, value in detail.items() if value is not None} or None
     return row
 
 

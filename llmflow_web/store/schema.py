@@ -208,7 +208,7 @@ _TABLES = (
     )""",
     "CREATE INDEX metric_series_name ON metric_series (name)",
     "CREATE INDEX metric_series_session ON metric_series (session_id) WHERE session_id IS NOT NULL",
-    # detail: null when it is the one of the series.
+    # detail: the members in which it differs from the one of the series.
     """CREATE TABLE metric_points (
       seq INTEGER PRIMARY KEY,
       id TEXT NOT NULL UNIQUE,
@@ -228,7 +228,7 @@ _TABLES = (
       p.seq, p.id, p.arrived_ms, p.time_ns, p.time_ns / 1000000 AS timestamp, p.start_ns, s.series, s.name,
       s.description, s.unit, NULLIF(s.metric_type, '') AS metric_type, NULLIF(s.temporality, '') AS temporality,
       s.is_monotonic, p.value_int, p.value_double, p.histogram_data, s.service_name, s.scope_name, s.session_id,
-      s.tool, s.attributes, s.resource_attributes, IFNULL(p.detail, s.detail) AS detail
+      s.tool, s.attributes, s.resource_attributes, p.detail, s.detail AS series_detail
     FROM metric_points p CROSS JOIN metric_series s ON s.seq = p.series_seq""",
     """CREATE TABLE budget_ledger (
       budget TEXT NOT NULL,

@@ -61,13 +61,20 @@ def test_names_and_services_are_listed_once(points):
 
 
 def test_what_a_series_has_in_common_is_stored_once(hand):
-    """A thousand points have one row of names and attributes; one whose detail differs keeps its own."""
+    """A thousand points have one row of names and attributes; of what differs each keeps its own."""
     hand.commit(*(make_point(str(n), n, detail={"scope": "s"}, value_int=n) for n in range(1000)))
     hand.commit(make_point("other", detail={"scope": "s", "exemplars": [1]}), make_point("none"))
     assert hand.one("SELECT COUNT(*) FROM metric_series") == 1
     assert hand.one("SELECT COUNT(*) FROM metric_points WHERE detail IS NOT NULL") == 2
     details = [get_metric(hand.connection, key)["detail"] for key in ("7", "other", "none")]
     assert details == [{"scope": "s"}, {"scope": "s", "exemplars": [1]}, None]
+
+
+def test_a_time_of_its_own_is_not_taken_for_the_series(hand):
+    """What can be no other point's stays out of the shared row, so that the next point need not deny it."""
+    hand.commit(make_point("1", detail={"scope": "s", "time_ns": "1"}), make_point("2", detail={"scope": "s"}))
+    assert hand.all("SELECT detail FROM metric_points ORDER BY id") == [('{"time_ns":"1"}',), (None,)]
+    assert get_metric(hand.connection, "1")["detail"] == {"scope": "s", "time_ns": "1"}
 
 
 def test_a_series_that_changes_its_kind_is_another(hand):
