@@ -48,7 +48,9 @@ class World:
 
     def rows(self, params: dict[str, str]) -> list[dict[str, Any]]:
         """Return the list elements that pass `params`, as the server would."""
-        rows = [trace["row"] for trace in self.traces]
+        rows = self.spans_of(params["trace_id"]) if params.get("trace_id") else [trace["row"] for trace in self.traces]
+        if params.get("trace_id") and params.get("q"):
+            rows = [row for row in rows if params["q"].lower() in json.dumps(self.detail(row["id"]) or row).lower()]
         for key in ("model", "provider", "session_id"):
             if params.get(key):
                 rows = [row for row in rows if row[key] == params[key]]
@@ -60,6 +62,18 @@ class World:
         name = {"time": "timestamp", "duration": "duration_ms", "cost": "estimated_cost", "tokens": "total_tokens"}
         rows.sort(key=lambda row: row[name[sort.lstrip("-")]] or 0, reverse=sort.startswith("-"))
         return rows
+
+    def spans_of(self, trace_id: str) -> list[dict[str, Any]]:
+        """Return the rows of one trace."""
+        found = [trace for trace in self.traces if trace["row"]["trace_id"] == trace_id]
+        return [detail["trace"] for detail in found[0]["details"].values()] if found else []
+
+    def detail(self, key: str) -> dict[str, Any] | None:
+        """Return what is known about a span, or about the root of a trace."""
+        for trace in self.traces:
+            if key == trace["row"]["trace_id"] or key in trace["details"]:
+                return trace["details"].get(key) or trace["details"][trace["row"]["id"]]
+        return None
 
     def emit(self, message: dict[str, Any]) -> None:
         """Send one message to everybody who listens."""
@@ -120,6 +134,15 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._file(STATIC / url.path.lstrip("/"))
 
+    def do_DELETE(self) -> None:
+        """Delete a trace."""
+        key = unquote(self.path.rsplit("/", maxsplit=1)[-1])
+        self.world.requests.append(f"DELETE {self.path}")
+        kept = [trace for trace in self.world.traces if trace["row"]["trace_id"] != key]
+        count = len(self.world.traces) - len(kept)
+        self.world.traces = kept
+        self._json({"deleted": count, "erased": False}, 202 if count else 404)
+
     def _send(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
         for name, value in {
@@ -147,6 +170,13 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/api/traces":
             self._list(params)
             return
+        if path == "/api/traces/export":
+            self._json({"count": 1, "filters": params, "traces": self.world.rows(params)})
+            return
+        match = re.match(r"^/api/spans/([^/]+)/body$", path)
+        if match:
+            self._body(match[1], params)
+            return
         match = re.match(r"^/api/traces/([^/]+)(/tree)?$", path)
         if match:
             self._trace(match[1], is_tree=bool(match[2]))
@@ -165,6 +195,18 @@ class Handler(BaseHTTPRequestHandler):
         stop = start + int(params.get("limit", 50))
         self._json(rows[start:stop], headers={"x-llmflow-next-cursor": str(stop)} if stop < len(rows) else {})
 
+    def _body(self, key: str, params: dict[str, str]) -> None:
+        detail = self.world.detail(key) or {}
+        if params["part"] == "arrivals":
+            self._json(detail.get("arrivals") or detail.get("response", {}).get("arrivals") or [])
+            return
+        data = detail.get("parts", {}).get(params["part"])
+        if data is None:
+            self._json({"error": "Span not found, or nothing of this part was stored"}, 404)
+            return
+        start, limit = int(params.get("offset", 0)), int(params.get("limit", 262_144))
+        self._send(200, data[start : start + limit], "text/plain; charset=utf-8", {"x-llmflow-size": str(len(data))})
+
     def _trace(self, key: str, *, is_tree: bool) -> None:
         for trace in self.world.traces:
             if key != trace["row"]["trace_id"] and key not in trace["details"]:
@@ -172,7 +214,8 @@ class Handler(BaseHTTPRequestHandler):
             if is_tree:
                 self._json(trace["tree"])
             else:
-                self._json(trace["details"].get(key) or trace["details"][trace["row"]["id"]])
+                detail = trace["details"].get(key) or trace["details"][trace["row"]["id"]]
+                self._json({name: value for name, value in detail.items() if name not in ("parts", "arrivals")})
             return
         self._json({"error": "Trace not found"}, 404)
 
@@ -243,7 +286,7 @@ ROUTES: dict[str, Callable[[World, str, dict[str, str]], Any]] = {
     ),
     "analytics": lambda world, path, params: mock_traces.analytics(world.traces, path, params),
     "timeline": lambda world, *_: mock_traces.timeline(world.traces),
-    "logs": lambda *_: mock_traces.LOGS,
+    "logs": lambda _world, _path, params: mock_traces.logs(params),
     "metrics": lambda *_: mock_traces.METRICS,
     "spans": lambda *_: [],
 }

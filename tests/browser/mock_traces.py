@@ -498,6 +498,15 @@ LOGS = {
     ],
     "total": 1,
 }
+
+
+def logs(params: dict[str, str]) -> dict[str, Any]:
+    """Answer /api/logs."""
+    found = [row for row in LOGS["logs"] if params.get("trace_id") in (None, row["trace_id"])]
+    start = int(params.get("offset", 0))
+    return {"logs": found[start : start + int(params.get("limit", 50))], "total": len(found)}
+
+
 METRICS = {
     "summary": [
         {

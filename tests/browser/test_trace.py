@@ -21,7 +21,7 @@ def test_hostile_text_runs_nothing_anywhere(mock: Maker, new_page: Maker) -> Non
     for path in ("/traces", "/sessions", "/models", "/analytics", "/timeline"):
         page.goto(server.url + path)
         page.wait_for_selector(".row .c-name, table, .card")
-    for tab in ("messages", "raw", "attributes", "cost"):
+    for tab in ("messages", "waterfall", "raw", "attributes", "logs"):
         page.goto(f"{server.url}/traces/{5:032x}?tab={tab}")
         page.wait_for_selector(f".panel[data-tab={tab}] > *")
         for mode in ("Plain", "JSON", "Markdown"):
@@ -31,6 +31,8 @@ def test_hostile_text_runs_nothing_anywhere(mock: Maker, new_page: Maker) -> Non
     assert page.evaluate("window.pwned") is None
     page.goto(f"{server.url}/traces/{5:032x}")
     page.wait_for_selector(".msg")
+    page.click(".fact-button")
+    page.wait_for_selector(".bill p")
     assert page.locator("main img, main script, main iframe").count() == 0
     assert page.evaluate("[...document.links].filter((link) => link.protocol === 'javascript:').length") == 0
     assert page.locator(".summary h1").text_content() == mock_traces.HOSTILE
@@ -51,7 +53,7 @@ def test_the_agent_run_opens_as_a_waterfall(mock: Maker, new_page: Maker) -> Non
     page.wait_for_selector(".beneath .msg.is-error:has-text('no seat left')")
     until(page, f"new URLSearchParams(location.search).get('span') === '{306:016x}'")
     label = page.get_attribute(f"{rows}:has-text('book_seat')", "aria-label")
-    assert label == "book_seat , tool, 310 ms, starts at 4.60 s, error 500, Error"
+    assert label == "book_seat, tool, 310 ms, starts at 4.60 s, error 500, Error, on the critical path"
     assert page.get_attribute(f"{rows}:has-text('timetable index')", "aria-level") == "3"
 
 
@@ -74,10 +76,11 @@ def test_request_response_and_cost(mock: Maker, new_page: Maker) -> None:
     page.wait_for_selector(".events li")
     assert "+310 ms" in page.locator(".events li >> nth=0").text_content()
     assert "[redacted 48]" in page.locator(".headers >> nth=0").text_content()
-    page.keyboard.press("5")
+    page.click(".fact-button")
     page.wait_for_selector("tfoot")
     assert page.locator("tfoot").text_content() == "Total$0.00544"
-    assert "Price of gpt-4o · table of 2026-11-20" in page.locator(".panel").text_content()
+    assert "Price of gpt-4o · table of 2026-11-20" in page.locator(".bill").text_content()
+    assert "cached input 1,024 × $1.25 / 1M" in page.locator(".bill .sum").text_content()
 
 
 def test_copying_gives_code_that_goes_through_the_proxy(mock: Maker, new_page: Maker) -> None:
@@ -85,7 +88,7 @@ def test_copying_gives_code_that_goes_through_the_proxy(mock: Maker, new_page: M
     page = new_page(permissions=["clipboard-read", "clipboard-write"])
     page.goto(f"{mock().url}{CALL}&tab=raw")
     page.wait_for_selector(".summary h1")
-    page.click("[aria-label='Copy and export']")
+    page.click("[aria-label^='Copy, export']")
     page.click("text=Copy as cURL")
     until(page, "navigator.clipboard.readText().then((text) => text.startsWith('curl'))")
     text = page.evaluate("navigator.clipboard.readText()")

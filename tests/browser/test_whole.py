@@ -38,7 +38,7 @@ def test_a_call_through_the_proxy_is_seen_live_and_opened(flow: Any, new_page: M
     page.click(".waiting a")
     page.wait_for_selector(".msg[data-role=user]:has-text('why is the sky blue?')")
     page.wait_for_selector(".msg[data-role=assistant]:has-text('The sky is blue because')")
-    for tab in ("raw", "attributes", "cost"):
+    for tab in ("raw", "attributes", "logs"):
         page.click(f"#tab-{tab}")
         page.wait_for_selector(f".panel[data-tab={tab}] > *")
     page.click("#tab-raw")

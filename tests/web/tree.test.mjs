@@ -28,23 +28,9 @@ test("a flat list nests by parent, orphans and self-parents are roots", () => {
   assert.equal(roots[0].children[0].id, "b");
 });
 
-test("bars lie inside the box and show the wait for the first token", () => {
-  const box = t.bounds(sample);
-  assert.deepEqual(box, { start: 0, end: 100 });
-  assert.deepEqual(t.bar({ id: "d", timestamp: 40, duration_ms: 50, ttft_ms: 10 }, box), { left: 40, width: 50, wait: 0.2 });
-  assert.equal(t.bar({ id: "e", timestamp: 90, duration_ms: 500 }, box).width, 10);
-  assert.deepEqual(t.bounds([]), { start: 0, end: 1 });
-});
-
 test("nanoseconds give the fraction of a millisecond", () => {
   assert.equal(t.startOf({ id: "a", start_ns: "1700000000000500000", timestamp: 5 }), 1700000000000.5);
   assert.equal(t.startOf({ id: "a", timestamp: 5 }), 5);
-});
-
-test("axis ticks are round and few", () => {
-  assert.deepEqual(t.ticks(1000), [0, 200, 400, 600, 800]);
-  assert.ok(t.ticks(7).length <= 6);
-  assert.deepEqual(t.ticks(0), [0]);
 });
 
 test("looking for the next error goes round", () => {

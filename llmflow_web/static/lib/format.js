@@ -156,3 +156,11 @@ export function head(text, limit) {
   const code = text.charCodeAt(limit - 1);
   return text.slice(0, code >= 0xd800 && code <= 0xdbff ? limit - 1 : limit);
 }
+
+// joiners are part of how some scripts and emoji are written: only after Latin letters do they hide something
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|(?<=[\u0000-\u024f])[\u200c\u200d]|[\u{e0000}-\u{e007f}]/gu;
+
+/** A name or id with the characters one cannot see written out, so that nothing can pose as something else. @param {unknown} text @returns {string} */
+export function visible(text) {
+  return String(text).replace(HIDDEN, (char) => `‹U+${/** @type {number} */ (char.codePointAt(0)).toString(16).toUpperCase().padStart(4, "0")}›`);
+}

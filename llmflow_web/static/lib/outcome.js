@@ -1,5 +1,6 @@
 // @ts-check
 /** What became of a call: one word and one icon for each outcome, so that colour is never the only sign. Pure. */
+import { visible } from "./format.js";
 
 const WORDS = /** @type {Record<number, string>} */ ({
   400: "Bad request", 401: "No key", 402: "Unpaid", 403: "Forbidden", 404: "Not found", 408: "Timed out", 413: "Too large",
@@ -37,9 +38,8 @@ export function givenName(row) {
 
 /** Title of a row: its name, else what was asked of which model, as OpenTelemetry names such spans. */
 export function title(row) {
-  if (row.span_name) return row.span_name;
   const model = row.model ?? row.request_model;
-  return row.operation && model ? `${row.operation} ${model}` : row.operation || row.request_path || model || row.span_type || "call";
+  return visible(row.span_name || (row.operation && model ? `${row.operation} ${model}` : row.operation || row.request_path || model || row.span_type || "call"));
 }
 
 const KINDS = /** @type {Record<string, string>} */ ({

@@ -1,5 +1,5 @@
 // @ts-check
-/** Spans → rows of a tree, and the arithmetic of the waterfall beside it. Pure; iterative, since traces may be deep. */
+/** Spans → rows of a tree. Pure; iterative, since traces may be deep. What lies beside the tree is in waterfall.js. */
 
 /**
  * @typedef {{id: string, parent_id?: string|null, children?: Span[], timestamp?: number, start_ns?: string,
@@ -57,44 +57,48 @@ export function nest(spans) {
   return roots;
 }
 
-/** @param {Span[]} roots @returns {{start: number, end: number}} */
-export function bounds(roots) {
-  let start = Infinity;
-  let end = -Infinity;
-  for (const { span } of flatten(roots, new Set())) {
-    const from = startOf(span);
-    start = Math.min(start, from);
-    end = Math.max(end, from + (span.duration_ms ?? 0));
-  }
-  return Number.isFinite(start) ? { start, end: Math.max(end, start + 0.001) } : { start: 0, end: 1 };
-}
-
 /**
- * Where a span's bar lies, in percent of the box; `wait` is the share of the bar before the first token.
- * @param {Span} span @param {{start: number, end: number}} box
+ * An application's own span of a call that went through our proxy too is shown as that call, in its place in the tree.
+ * The call carries the other as `twin`. What was not joined, or joined to a call elsewhere, stays as it is.
+ * @param {Span[]} roots @returns {Span[]}
  */
-export function bar(span, box) {
-  const length = box.end - box.start;
-  const left = clamp(((startOf(span) - box.start) / length) * 100, 0, 100);
-  const width = clamp(((span.duration_ms ?? 0) / length) * 100, 0, 100 - left);
-  const wait = span.ttft_ms != null && span.duration_ms ? clamp(span.ttft_ms / span.duration_ms, 0, 1) : null;
-  return { left, width, wait };
-}
-
-/** @param {number} value @param {number} low @param {number} high */
-function clamp(value, low, high) {
-  return Math.min(high, Math.max(low, value));
-}
-
-/** Round tick values for an axis of `length` ms. @param {number} length @param {number} [most] */
-export function ticks(length, most = 5) {
-  if (!(length > 0)) return [0];
-  const raw = length / most;
-  const size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= raw * 0.999) ?? size * 10;
+export function withTwins(roots) {
+  const rows = flatten(roots, new Set());
+  const byId = new Map(rows.map((row) => [row.span.id, row.span]));
+  /** @type {Map<Span, Span>} */
+  const calls = new Map();
+  rows.forEach(({ span }, at) => {
+    const call = span.joined_to ? byId.get(joinedId(span)) : undefined;
+    if (call && !call.joined_to && !isWithin(rows, at, call)) calls.set(span, call);
+  });
+  if (!calls.size) return roots;
+  const moved = new Set(calls.values());
+  /** @type {Map<Span, Span>} */
+  const made = new Map();
+  const shown = (/** @type {Span} */ span) => /** @type {Span} */ (made.get(calls.get(span) ?? span));
+  for (const { span } of rows) if (!calls.has(span)) made.set(span, { ...span, children: [] });
+  for (const [span, call] of calls) /** @type {Span} */ (made.get(call)).twin = span;
   const list = [];
-  for (let i = 0; i * step <= length * 0.999; i += 1) list.push(i * step);
+  const placed = new Set();
+  for (const row of rows) {
+    const node = shown(row.span);
+    if (moved.has(row.span) || placed.has(node)) continue; // it comes where its twin stands
+    placed.add(node);
+    if (row.parent < 0) list.push(node);
+    else shown(rows[row.parent].span).children?.push(node);
+  }
   return list;
+}
+
+/** @param {Row[]} rows @param {number} at @param {Span} span whether the row is this span or lies under it */
+function isWithin(rows, at, span) {
+  for (let i = at; i >= 0; i = rows[i].parent) if (rows[i].span === span) return true;
+  return false;
+}
+
+/** The id of the call a span was joined to. @param {Span} span */
+export function joinedId(span) {
+  return String(span.joined_to).split("/").pop() ?? "";
 }
 
 /** @param {Span[]} roots */

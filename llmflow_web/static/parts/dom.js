@@ -135,6 +135,19 @@ export function notice(title, text, action) {
   return h("div", { class: "notice" }, h("h2", null, title), text ? h("p", null, text) : null, action);
 }
 
+/** @type {Map<string, Promise<void>>} */
+const sheets = new Map();
+
+/** Bring a style sheet that the first screen does without; done when it holds. @param {string} path */
+export function stylesheet(path) {
+  let coming = sheets.get(path);
+  if (!coming) {
+    coming = new Promise((resolve) => document.head.append(h("link", { rel: "stylesheet", href: path, onload: () => resolve(), onerror: () => resolve() })));
+    sheets.set(path, coming);
+  }
+  return coming;
+}
+
 /** What to show when a question to the server failed. @param {() => void} retry */
 export function failure(error, retry) {
   return h("div", { class: "notice", role: "alert" }, h("h2", null, icon("error"), error.status ? "The server could not answer" : "No answer from LLMFlow"),

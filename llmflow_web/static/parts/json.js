@@ -1,65 +1,97 @@
 // @ts-check
 /** A value as a tree that is built where it is opened, and long text shown head first. */
-import { bytes, count, head } from "../lib/format.js";
+import { bytes, count, head, visible } from "../lib/format.js";
+import { LONG_STRING, at, children, node as nodeOf } from "../lib/nodes.js";
 import { copyButton, h } from "./dom.js";
 
 const SLICE = 100;
-const LONG_STRING = 600;
 export const HEAD_CHARS = 65_536;
 const STEP_CHARS = 262_144;
 
-/** @param {unknown} value @param {{open?: number}} [options] levels open at first */
-export function jsonTree(value, { open = 2 } = {}) {
-  return h("div", { class: "json mono" }, entry(null, value, open));
+/**
+ * Where a tree's nodes come from: the value itself, or a worker that holds it.
+ * @typedef {import("../lib/nodes.js").Node} Node
+ * @typedef {(string|number)[]} Path
+ * @typedef {{root: Node, children: (path: Path, from: number, count: number) => Node[]|Promise<Node[]>, text: (path: Path) => string|Promise<string>}} Source
+ */
+
+/** @param {unknown} value @returns {Source} */
+function sourceOf(value) {
+  return {
+    root: nodeOf(null, value),
+    children: (path, from, most) => children(value, path, from, most),
+    text: (path) => asText(at(value, path)),
+  };
 }
 
-/** @param {string|number|null} key @param {number} open @returns {any} */
-function entry(key, value, open) {
-  const label = key === null ? null : [h("span", { class: "k" }, key), h("span", { class: "p" }, ": ")];
-  if (value === null || typeof value !== "object") return h("div", { class: "leaf" }, label, scalar(value));
-  const keys = Object.keys(value);
-  const isArray = Array.isArray(value);
-  if (!keys.length) return h("div", { class: "leaf" }, label, isArray ? "[]" : "{}");
-  const details = h("details", { class: "branch" }, h("summary", null, label, h("span", { class: "p" }, preview(value, keys, isArray))));
+/** @param {unknown} value */
+export function asText(value) {
+  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+}
+
+/** @param {unknown} value @param {{open?: number}} [options] levels open at first */
+export function jsonTree(value, options) {
+  return treeOf(sourceOf(value), options);
+}
+
+/** @param {Source} source @param {{open?: number}} [options] */
+export function treeOf(source, { open = 2 } = {}) {
+  return h("div", { class: "json mono" }, entry(source, [], source.root, open));
+}
+
+/** @param {Source} source @param {Path} path @param {Node} node @param {number} open @returns {any} */
+function entry(source, path, node, open) {
+  const label = node.key === null ? null : [h("span", { class: "k" }, visible(node.key)), h("span", { class: "p" }, ": ")];
+  const isBranch = (node.kind === "object" || node.kind === "array") && node.size > 0;
+  if (!isBranch) return h("div", { class: "leaf" }, label, scalar(source, path, node));
+  const details = h("details", { class: "branch" }, h("summary", null, label, h("span", { class: "p" }, node.text)));
   const body = h("div", { class: "inner" });
   details.append(body);
   let isBuilt = false;
   const build = () => {
     if (isBuilt) return;
     isBuilt = true;
-    addSlice(body, value, keys, 0, open - 1, isArray);
+    addSlice(source, path, node, body, 0, open - 1);
   };
   details.addEventListener("toggle", () => { if (details.open) build(); });
-  if (open > 0 && keys.length <= 50) {
+  if (open > 0 && node.size <= 50) {
     details.open = true;
     build();
   }
   return details;
 }
 
-/** @param {HTMLElement} body @param {string[]} keys @param {number} from @param {number} open @param {boolean} isArray */
-function addSlice(body, value, keys, from, open, isArray) {
-  const slice = keys.slice(from, from + SLICE);
-  body.append(...slice.map((key) => entry(isArray ? Number(key) : key, value[key], open)));
-  const rest = keys.length - from - slice.length;
-  if (rest <= 0) return;
-  const more = h("button", { type: "button", class: "more", onclick: () => { more.remove(); addSlice(body, value, keys, from + SLICE, open, isArray); } }, `Show ${Math.min(SLICE, rest)} of ${count(rest)} more`);
-  body.append(more);
+/** @param {Source} source @param {Path} path @param {Node} parent @param {HTMLElement} body @param {number} from @param {number} open */
+function addSlice(source, path, parent, body, from, open) {
+  const add = (/** @type {Node[]} */ nodes) => {
+    body.append(...nodes.map((node) => entry(source, [...path, /** @type {string|number} */ (node.key)], node, open)));
+    const rest = parent.size - from - nodes.length;
+    if (rest <= 0 || !nodes.length) return;
+    const more = h("button", { type: "button", class: "more", onclick: () => { more.remove(); addSlice(source, path, parent, body, from + SLICE, open); } }, `Show ${Math.min(SLICE, rest)} of ${count(rest)} more`);
+    body.append(more);
+  };
+  const found = source.children(path, from, SLICE);
+  if (found instanceof Promise) found.then(add, (error) => body.append(h("p", { class: "hint" }, String(error.message ?? error))));
+  else add(found);
 }
 
-/** @param {string[]} keys @param {boolean} isArray */
-function preview(value, keys, isArray) {
-  if (isArray) return `[ ${count(keys.length)} ]`;
-  const name = ["role", "type", "name", "id"].find((key) => typeof value[key] === "string");
-  return `{ ${name ? `${name}: ${head(value[name], 40)}` : head(keys.join(", "), 60)} }`;
-}
-
-function scalar(value) {
-  if (typeof value !== "string") return h("span", { class: `v ${typeof value}` }, String(value));
-  if (value.length <= LONG_STRING) return h("span", { class: "v string" }, JSON.stringify(value).replaceAll("\\n", "\\n\u200b"));
-  const text = h("span", { class: "v string" }, `"${head(value, LONG_STRING)}…`);
-  const more = h("button", { type: "button", class: "more", onclick: () => { text.textContent = JSON.stringify(value); more.remove(); } }, `${count(value.length)} characters: show all`);
+/** @param {Source} source @param {Path} path @param {Node} node */
+function scalar(source, path, node) {
+  if (node.kind !== "string") return h("span", { class: `v ${node.kind}` }, node.text);
+  if (node.size <= LONG_STRING) return h("span", { class: "v string" }, quoted(node.text));
+  const text = h("span", { class: "v string" }, `${quoted(node.text).slice(0, -1)}…`);
+  const more = h("button", { type: "button", class: "more", onclick: async () => {
+    const whole = quoted(await source.text(path));
+    more.remove();
+    if (whole.length <= HEAD_CHARS) text.textContent = whole;
+    else text.replaceWith(longText(whole, { cls: "plain" }));
+  } }, `${count(node.size)} characters: show all`);
   return [text, more];
+}
+
+/** @param {string} text */
+function quoted(text) {
+  return JSON.stringify(text).replaceAll("\\n", "\\n\u200b"); // a place to break the line at
 }
 
 /**
@@ -67,14 +99,15 @@ function scalar(value) {
  */
 export function longText(text, { size = null, cls = "code" } = {}) {
   let shown = Math.min(text.length, HEAD_CHARS);
-  const pre = h("pre", { class: cls, tabindex: 0, "aria-label": "Text" }, head(text, shown));
+  const pre = h("pre", { class: cls, tabindex: 0, "aria-label": "Text", dir: "auto" }, head(text, shown));
   if (shown >= text.length) return pre;
+  shown = pre.textContent.length;
   const label = () => `Show more (${bytes(shown)} of ${bytes(size ?? text.length)})`;
   const more = h("button", {
     type: "button", class: "button", onclick: () => {
-      const next = Math.min(text.length, shown + STEP_CHARS);
-      pre.append(text.slice(pre.textContent.length, next));
-      shown = next;
+      const piece = head(text.slice(shown), STEP_CHARS);
+      pre.append(piece);
+      shown += piece.length;
       if (shown >= text.length) more.remove();
       else more.textContent = label();
     },
@@ -82,9 +115,8 @@ export function longText(text, { size = null, cls = "code" } = {}) {
   return h("div", null, pre, more);
 }
 
-/** A value with the choice of tree and text, and a copy button. @param {unknown} value @param {string} label @param {{open?: number}} [options] */
+/** A value with a copy button. @param {unknown} value @param {string} label @param {{open?: number}} [options] */
 export function jsonBlock(value, label, options) {
-  const text = () => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
-  return h("div", { class: "block" }, h("div", { class: "block-tools" }, copyButton(text, `Copy ${label}`)),
+  return h("div", { class: "block" }, h("div", { class: "block-tools" }, copyButton(() => asText(value), `Copy ${label}`)),
     typeof value === "string" ? longText(value) : jsonTree(value, options));
 }

@@ -1,11 +1,11 @@
 // @ts-check
 /** The tree of lib/markdown as nodes. Links open apart, without a referrer; nothing is loaded from anywhere. */
 import { parse } from "../lib/markdown.js";
-import { h } from "./dom.js";
+import { copyButton, h } from "./dom.js";
 
 /** @param {string} text */
 export function markdown(text) {
-  return h("div", { class: "md" }, parse(text).map(block));
+  return h("div", { class: "md", dir: "auto" }, parse(text).map(block));
 }
 
 /** @returns {any} */
@@ -15,7 +15,8 @@ function block(node) {
       // the page has its own headings above: a model's "#" must not stand over them
       return h("p", { class: `h h${node.level}`, role: "heading", "aria-level": Math.min(6, node.level + 3) }, node.children.map(inline));
     case "code":
-      return h("pre", { class: "code", tabindex: 0, "aria-label": node.lang ? `${node.lang} code` : "code" }, h("code", null, node.text));
+      return h("div", { class: "block" }, h("div", { class: "block-tools" }, node.lang ? h("span", { class: "muted" }, node.lang) : null, copyButton(() => node.text, "Copy code")),
+        h("pre", { class: "code", tabindex: 0, "aria-label": node.lang ? `${node.lang} code` : "code", dir: "ltr" }, h("code", null, node.text)));
     case "quote":
       return h("blockquote", null, node.children.map(block));
     case "rule":

@@ -1,28 +1,28 @@
 // @ts-check
-/** One trace: a summary that stays, and tabs for what was said, when, over which wire, and what it cost. */
-import { config, get, isAbort } from "../feed/api.js";
-import { asCurl, asJavaScript, asPython } from "../lib/code.js";
-import * as format from "../lib/format.js";
-import { outcome, statusWord, title } from "../lib/outcome.js";
-import { countSpans } from "../lib/tree.js";
-import { announce, copy, copyButton, debounce, failure, h, icon, iconButton, notice, put, setText, time } from "../parts/dom.js";
-import { jsonBlock } from "../parts/json.js";
+/** One trace: a summary that stays, and tabs for what was said, when, over which wire, with which attributes and log lines. */
+import { get, isAbort } from "../feed/api.js";
+import { fromSearch, term, toSearch } from "../lib/filter.js";
+import { callBefore } from "../lib/history.js";
+import { flatten } from "../lib/tree.js";
+import { announce, copy, debounce, failure, h, notice, put, stylesheet } from "../parts/dom.js";
 import { use } from "../parts/keys.js";
-import { mountMessages } from "../parts/messages.js";
-import { mountRaw } from "../parts/raw.js";
+import { backButton, showSummary, tick } from "../parts/summary.js";
 import { mountTabs } from "../parts/tabs.js";
-import { mountWaterfall } from "../parts/waterfall.js";
+
+const TABS = /** @type {const} */ ([["messages", "Messages"], ["waterfall", "Waterfall"], ["raw", "Request / Response"], ["attributes", "Attributes"], ["logs", "Logs"]]);
+const RENEW_MS = 700; // a trace that still grows is asked for again at most this often
 
 /** @param {HTMLElement} el @param {import("../state.js").State} state @param {{close: () => void, step: (by: number) => void}} list */
 export function mountTrace(el, state, list) {
-  let shown = { trace: "", span: "" };
-  let detail = null;
-  let tree = null;
-  let tabs = null;
-  let waterfall = null;
-  let beneath = null;
+  const shown = { trace: "", span: "", detail: /** @type {any} */ (null), tree: /** @type {any} */ (null), spans: /** @type {any[]} */ ([]) };
+  let tabs = /** @type {ReturnType<typeof mountTabs>|null} */ (null);
+  let find = /** @type {ReturnType<typeof import("../parts/find.js").mountFind>|null} */ (null);
+  let waterfall = /** @type {any} */ (null);
+  let beneath = /** @type {HTMLElement|null} */ (null);
+  let menu = /** @type {any} */ (null);
   let asking = new AbortController();
-  let off = null;
+  /** @type {(() => void)[]} */
+  let offs = [];
   const summary = h("div", { class: "summary" });
   const body = h("div", { class: "detail" });
 
@@ -30,212 +30,319 @@ export function mountTrace(el, state, list) {
   async function show(route, isAgain = false) {
     const query = new URLSearchParams(route.search);
     const next = { trace: route.params.trace, span: query.get("span") ?? "" };
-    off ??= use(KEYS);
-    if (!isAgain && next.trace === shown.trace && next.span === shown.span) {
-      if (tabs && query.get("tab")) tabs.choose(query.get("tab"));
-      return;
-    }
-    const isSame = next.trace === shown.trace && tree && !isAgain;
-    shown = next;
+    listen();
+    const isSame = next.trace === shown.trace && shown.tree !== undefined && Boolean(tabs) && !isAgain;
+    if (isSame && next.span === shown.span) return follow(query);
+    shown.trace = next.trace;
+    shown.span = next.span;
     asking.abort();
     asking = new AbortController();
     const { signal } = asking;
-    const path = (id, more = "") => `/api/traces/${encodeURIComponent(id)}${more}`;
-    const within = next.span ? { trace_id: next.trace } : {}; // a span's id is sure only within its trace
     try {
       if (isSame) {
-        detail = await get(path(next.span || next.trace), within, signal);
+        const detail = await ask(signal);
+        shown.detail = detail;
         showSpan();
-        return;
+        return follow(query);
       }
-      const [one, all] = await Promise.all([get(path(next.span || next.trace), within, signal), get(path(next.trace, "/tree"), { fields: "summary" }, signal).catch((error) => { if (isAbort(error)) throw error; return null; })]);
-      detail = one;
-      tree = all;
-      build(query.get("tab"));
+      const [detail, tree] = await Promise.all([ask(signal), askTree(signal), stylesheet("/css/trace.css")]);
+      if (signal.aborted) return undefined;
+      take(detail, tree);
+      await build(query);
     } catch (error) {
-      if (isAbort(error)) return;
-      drop();
-      put(el, h("div", { class: "summary" }, closeButton()), error.status === 404
-        ? notice("Trace pruned or unknown", "Nothing is stored under this id. The oldest traces make room for new ones when the store is full.", h("a", { class: "button", href: "/traces" }, "All traces"))
-        : failure(error, () => show(state.route, true)));
+      if (!isAbort(error) && !signal.aborted) showFailure(error);
     }
+    return undefined;
   }
 
-  const isMany = () => tree !== null && (tree.spans?.length > 1 || countSpans(tree.spans ?? []) > 1);
+  /** @param {AbortSignal} signal */
+  function ask(signal) {
+    // a span's id is sure only within its trace
+    return get(`/api/traces/${encodeURIComponent(shown.span || shown.trace)}`, shown.span ? { trace_id: shown.trace } : {}, signal);
+  }
 
-  /** @param {string|null} wanted */
-  function build(wanted) {
+  /** @param {AbortSignal} signal */
+  function askTree(signal) {
+    return get(`/api/traces/${encodeURIComponent(shown.trace)}/tree`, { fields: "summary" }, signal).catch((error) => {
+      if (isAbort(error)) throw error;
+      return null; // one call can be shown without its trace
+    });
+  }
+
+  function take(detail, tree) {
+    shown.detail = detail;
+    shown.tree = tree;
+    shown.spans = flatten(tree?.spans ?? [], new Set()).map((row) => row.span);
+  }
+
+  function showFailure(error) {
+    drop();
+    const isGone = error.status === 404;
+    put(el, h("div", { class: "summary" }, backButton(list.close)), isGone
+      ? notice("Trace pruned or unknown", "Nothing is stored under this id. The oldest traces make room for new ones when the store is full.", h("a", { class: "button", href: "/traces" }, "All traces"))
+      : failure(error, () => show(state.route, true)));
+  }
+
+  const isMany = () => shown.spans.length > 1;
+  const firstTab = () => (isMany() ? "waterfall" : "messages");
+
+  /** @param {URLSearchParams} query */
+  async function build(query) {
     drop();
     put(body, summary);
     put(el, body);
-    const list = [
-      { id: "messages", label: "Messages", build: (panel) => mountMessages(panel, detail) },
-      { id: "raw", label: "Request / Response", build: (panel) => mountRaw(panel, detail) },
-      { id: "attributes", label: "Attributes", build: attributes },
-      { id: "cost", label: "Cost", build: bill },
-    ];
-    if (isMany()) list.unshift({ id: "waterfall", label: "Waterfall", count: countSpans(tree.spans), build: buildWaterfall });
-    tabs = mountTabs(body, { label: "Parts of the trace", tabs: list, onChange: (id) => { state.go(addressWith({ tab: id }), { replace: true, quiet: true }); } });
-    showSummary();
-    tabs.choose(wanted && list.some((tab) => tab.id === wanted) ? wanted : list[0].id);
+    const parts = { messages: buildMessages, waterfall: buildWaterfall, raw: buildRaw, attributes: buildAttributes, logs: buildLogs };
+    tabs = mountTabs(body, {
+      label: "Parts of the trace", onChange: (id) => { go({ tab: id === firstTab() ? "" : id }); },
+      tabs: TABS.map(([id, label]) => ({ id, label, count: id === "waterfall" && isMany() ? shown.spans.length : null, build: parts[id] })),
+    });
+    showHead();
+    follow(query);
+  }
+
+  /** What of the address needs no question to the server. @param {URLSearchParams} query */
+  function follow(query) {
+    const tab = query.get("tab") ?? "";
+    tabs?.choose(TABS.some(([id]) => id === tab) ? tab : firstTab());
+    const wanted = query.get("find") ?? "";
+    if (wanted || find) bringFind().then((one) => one?.show(wanted));
   }
 
   function showSpan() {
-    showSummary();
+    showHead();
     if (tabs?.chosen === "waterfall" && beneath) showBeneath();
     else tabs?.rebuild();
-    waterfall?.select(detail.trace.id);
+    waterfall?.select(shown.detail.trace.id);
+  }
+
+  function showHead() {
+    menu?.remove();
+    menu = h("span", { class: "menu-place" });
+    const place = menu;
+    const { detail } = shown;
+    import("../parts/actions.js").then(({ actionMenu }) => place.replaceWith(actionMenu({ detail, trace: shown.trace, state, close: list.close })));
+    showSummary(summary, { detail, tree: shown.tree, isMany: isMany(), list, menu, addressOf, now: Date.now, twin: shown.spans.find((span) => span.joined_to && String(span.joined_to).split("/").pop() === detail.trace.id && span.id !== detail.trace.id) });
   }
 
   /** @param {Record<string, string>} more */
   function addressWith(more) {
     const query = new URLSearchParams(location.search);
-    for (const [name, value] of Object.entries(more)) query.set(name, value);
-    return `${location.pathname}?${query}`;
+    for (const [name, value] of Object.entries(more)) {
+      if (value) query.set(name, value);
+      else query.delete(name);
+    }
+    const text = query.toString();
+    return `${location.pathname}${text ? `?${text}` : ""}`;
   }
 
-  const closeButton = () => [h("button", { type: "button", class: "ghost only-narrow", "aria-label": "Back to the list", onclick: list.close }, icon("back"))];
+  /** @param {string} span */
+  const addressOf = (span) => addressWith({ span });
 
-  function showSummary() {
-    const { trace } = detail;
-    const state_ = outcome({ ...trace, error_count: isMany() && !trace.parent_id ? trace.error_count : 0 });
-    const speed = format.tokensPerSecond(trace);
-    const mark = trace.is_estimated ? "~" : "";
-    const isCall = Boolean(trace.model || trace.estimated_cost || trace.total_tokens);
-    const facts = [
-      ["Duration", format.duration(trace.duration_ms)],
-      ["TTFT", trace.ttft_ms == null || !trace.is_stream ? null : format.duration(trace.ttft_ms)],
-      ["Cost", isCall && h("span", { title: trace.estimated_cost == null ? "unknown price" : format.costExact(trace.estimated_cost) }, format.cost(trace.estimated_cost))],
-      ["Tokens in → out", !isCall || (trace.prompt_tokens == null && trace.completion_tokens == null) ? null : [`${mark}${format.count(trace.prompt_tokens ?? 0)} → ${mark}${format.count(trace.completion_tokens ?? 0)} `,
-        h("small", null, [trace.cached_tokens && `${format.count(trace.cached_tokens)} cached`, trace.reasoning_tokens && `${format.count(trace.reasoning_tokens)} reasoning`, trace.is_estimated && "estimated"].filter(Boolean).join(", "))]],
-      ["Speed", speed === null ? null : [format.rate(speed), h("small", null, " tok/s")]],
-      ["Model", trace.model ?? trace.request_model],
-      ["Provider", trace.provider],
-    ].filter(([, value]) => value != null && value !== "" && value !== false);
-    const sum = tree?.trace;
-    const links = (name, value, param) => value && h("span", null, `${name} `, h("a", { href: param === "session" ? `/sessions/${encodeURIComponent(value)}` : `/traces?${new URLSearchParams({ [param]: value })}` }, value));
-    put(summary,
-      h("div", { class: "line1" }, closeButton(), h("span", { class: `outcome ${state_.kind}` }, icon(state_.icon), state_.word), h("h1", { title: title(trace) }, title(trace)),
-        state_.kind === "error" ? h("span", { class: "pill is-warn" }, statusWord(trace.status)) : null, h("span", { class: "grow" }),
-        iconButton("prev", "Previous trace ([)", () => list.step(-1)), iconButton("next", "Next trace (])", () => list.step(1)), menu(), iconButton("close", "Close (Esc)", list.close)),
-      h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
-      isMany() && sum ? h("div", { class: "ids" }, h("span", null, `Whole trace: ${format.plural(sum.span_count, "span")} · ${format.duration(sum.duration_ms)} · ${format.compact(sum.total_tokens)} tokens · ${format.costSum(sum.total_cost, sum.unpriced_count)}`)) : null,
-      h("div", { class: "ids" }, h("span", null, time(trace.timestamp, format.stamp(trace.timestamp), format.iso(trace.timestamp))),
-        h("span", { class: "mono" }, `trace ${short(trace.trace_id)}`, copyButton(() => trace.trace_id, "Copy trace id")),
-        trace.id !== trace.trace_id ? h("span", { class: "mono" }, `span ${short(trace.id)}`, copyButton(() => trace.id, "Copy span id")) : null,
-        links("session", trace.session_id, "session"), links("user", trace.user_id, "user"),
-        trace.replay_of ? h("span", null, "replay of ", h("a", { href: `/traces/${encodeURIComponent(trace.replay_of)}` }, short(trace.replay_of))) : null,
-        (trace.tags ?? []).map((tag) => h("a", { class: "tag", href: `/traces?${new URLSearchParams({ tag })}` }, tag))),
-      (trace.notes ?? []).length ? h("div", { class: "ids" }, h("span", null, trace.notes.join(" · "))) : null);
+  /** @param {Record<string, string>} more @param {boolean} [replace] */
+  function go(more, replace = false) {
+    state.go(addressWith(more), { replace });
   }
 
-  /** @param {string} id */
-  function short(id) {
-    return id && id.length > 16 ? `${id.slice(0, 8)}…${id.slice(-4)}` : id;
+  // ---- the tabs
+  /** What lies in a file of its own comes when its tab is looked at. @template M @param {HTMLElement} panel @param {Promise<M>} coming @param {(module: M) => void} then */
+  function bring(panel, coming, then) {
+    const mine = panel.dataset.tab;
+    const detail = shown.detail;
+    panel.setAttribute("aria-busy", "true");
+    coming.then((module) => {
+      if (!panel.isConnected || panel.dataset.tab !== mine || shown.detail !== detail) return;
+      panel.replaceChildren();
+      then(module);
+      panel.removeAttribute("aria-busy");
+    }).catch((error) => { if (panel.isConnected && panel.dataset.tab === mine) put(panel, failure(error, () => tabs?.rebuild())); });
   }
 
-  // ---- actions
-  async function call() {
-    const { proxy_port: port } = await config();
-    const { request = {}, trace } = detail;
-    const name = (trace.provider ?? "openai").replace(/[^a-z0-9]/gi, "_").toUpperCase();
-    return { method: request.method ?? "POST", url: `http://${location.hostname || "localhost"}:${port}${request.path ?? "/v1/chat/completions"}`, headers: request.headers ?? {}, body: request.body, keyName: `${name}_API_KEY` };
+  /** @param {HTMLElement} panel */
+  function buildMessages(panel) {
+    bring(panel, import("../parts/messages.js"), ({ mountMessages }) => mountMessages(panel, shown.detail, around()));
   }
 
-  function menu() {
-    const hasRequest = Boolean(detail.request?.method);
-    const item = (label, run) => h("button", { type: "button", onclick: async () => { details.open = false; await run(); } }, label);
-    const details = h("details", { class: "menu" }, h("summary", { class: "ghost", "aria-label": "Copy and export", title: "Copy and export" }, icon("more")), h("div", null,
-      hasRequest ? [item("Copy as cURL", async () => copy(asCurl(await call()))), item("Copy as Python", async () => copy(asPython(await call()))), item("Copy as JavaScript", async () => copy(asJavaScript(await call())))] : null,
-      item("Copy link", () => copy(location.href)),
-      h("a", { href: `/api/traces/${encodeURIComponent(detail.trace.id)}`, download: `trace-${short(detail.trace.id)}.json` }, "Export this span as JSON"),
-      isMany() ? h("a", { href: `/api/traces/${encodeURIComponent(shown.trace)}/tree`, download: `trace-${short(shown.trace)}-tree.json` }, "Export the whole trace as JSON") : null));
-    details.addEventListener("focusout", (event) => { if (event.relatedTarget && !details.contains(event.relatedTarget)) details.open = false; });
-    details.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !details.open) return;
-      event.preventDefault();
-      details.open = false;
-      details.firstChild.focus();
-    });
-    return details;
+  /** The trace that the shown call stands in, as far as its messages need it. */
+  function around() {
+    const before = callBefore(shown.spans, shown.detail.trace.id);
+    return {
+      spans: shown.spans, onSpan: (/** @type {any} */ span) => go({ span: span.id, tab: tabs?.chosen === "waterfall" ? "waterfall" : "" }),
+      before: before ? async () => {
+        const { messages } = await get(`/api/traces/${encodeURIComponent(before.id)}`, { trace_id: shown.trace }, asking.signal);
+        return [...(messages?.input ?? []), ...(messages?.output ?? [])];
+      } : undefined,
+    };
   }
 
-  // ---- tabs
+  /** @param {HTMLElement} panel */
   function buildWaterfall(panel) {
-    const top = h("div", { class: "waterfall" });
-    beneath = h("div", { class: "beneath", role: "region", "aria-label": "Selected span", tabindex: 0 });
-    const found = h("span", { class: "muted", role: "status" });
-    const find = h("input", { type: "search", "aria-label": "Find in this trace", placeholder: "Find span (/)", oninput: debounce(100, () => setText(found, find.value ? format.plural(waterfall.find(find.value), "match", "matches") : (waterfall.find(""), ""))) });
-    top.append(h("div", { class: "find" }, h("div", { class: "search" }, icon("search"), find), found, h("span", { class: "grow" }),
-      h("button", { type: "button", class: "more", onclick: () => waterfall.foldAll(true) }, "Fold all"), h("button", { type: "button", class: "more", onclick: () => waterfall.foldAll(false) }, "Unfold all")));
-    panel.append(top, beneath);
-    waterfall = mountWaterfall(top, { roots: tree.spans, onSelect: (span) => pick(span) });
-    waterfall.select(detail.trace.id);
-    showBeneath();
+    bring(panel, import("../parts/waterfall.js"), ({ mountWaterfall }) => {
+      waterfall?.destroy();
+      const top = h("div", { class: "waterfall" });
+      beneath = h("div", { class: "beneath", role: "region", "aria-label": "Selected span", tabindex: 0 });
+      panel.append(top, beneath);
+      waterfall = mountWaterfall(top, { roots: shown.tree?.spans ?? [{ ...shown.detail.trace, children: [] }], onSelect: (span, { how }) => (how === "key" ? pickSoon(span.id) : pick(span.id, false)) });
+      waterfall.select(shown.detail.trace.id);
+      find?.renew();
+      showBeneath();
+    });
   }
 
-  const pick = debounce(60, (span) => state.go(addressWith({ span: span.id }), { replace: true }));
+  /** A click makes a step in the history, walking with the arrows does not. @param {string} id @param {boolean} replace */
+  function pick(id, replace) {
+    pickSoon.cancel();
+    go({ span: id }, replace);
+  }
+  const pickSoon = debounce(60, (/** @type {string} */ id) => pick(id, true));
 
   function showBeneath() {
-    beneath.replaceChildren();
-    beneath.scrollTop = 0;
-    mountMessages(beneath, detail);
+    const box = /** @type {HTMLElement} */ (beneath);
+    const { detail } = shown;
+    waterfall?.showEvents([]);
+    if (detail.otlp?.events?.length) import("../parts/attributes.js").then(({ eventTime }) => waterfall?.showEvents(detail.otlp.events.map(eventTime).filter((ms) => ms != null)));
+    import("../parts/messages.js").then(({ mountMessages }) => {
+      if (!box.isConnected || detail !== shown.detail) return;
+      box.replaceChildren();
+      box.scrollTop = 0;
+      mountMessages(box, detail, around());
+      const count = (detail.otlp?.events?.length ?? 0) + (detail.otlp?.links?.length ?? 0);
+      if (count) box.append(h("p", { class: "pad" }, h("button", { type: "button", class: "more", onclick: () => go({ tab: "attributes" }) }, `Events and links (${count})`)));
+    });
   }
 
-  function attributes(panel) {
-    const { trace } = detail;
-    const rows = Object.entries(trace).filter(([name, value]) => value != null && value !== "" && !(Array.isArray(value) && !value.length) && !["cost_detail", "preview_in", "preview_out"].includes(name));
-    const own = detail.attributes ?? {};
-    panel.append(h("div", { class: "messages" }, h("h2", null, "Recorded"), h("dl", { class: "pairs mono" }, rows.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, typeof value === "object" ? JSON.stringify(value) : String(value))))),
-      h("h2", null, "Attributes"), Object.keys(own).length ? jsonBlock(own, "attributes", { open: 3 }) : h("p", { class: "muted" }, "None were sent with this span.")));
+  /** @param {HTMLElement} panel */
+  function buildRaw(panel) {
+    bring(panel, import("../parts/raw.js"), ({ mountRaw }) => mountRaw(panel, shown.detail));
   }
 
-  function bill(panel) {
-    const { trace } = detail;
-    const cost = trace.cost_detail ?? {};
-    const lines = cost.lines ?? [];
-    const unit = (line) => (line.unit === "token" ? `${format.perMillion(line.price)} / 1M` : `${format.costExact(line.price)} / ${line.unit}`);
-    const key = trace.price_key ?? cost.price_key;
-    panel.append(h("div", { class: "messages" }, lines.length ? h("div", { class: "scroll" }, h("table", null,
-      h("thead", null, h("tr", null, ["Class", "Quantity", "Price", "Amount"].map((name, i) => h("th", { class: i ? "num" : null, scope: "col" }, name)))),
-      h("tbody", null, lines.map((line) => h("tr", null, h("td", null, line.name), h("td", { class: "num" }, `${format.count(line.quantity)} ${line.unit === "token" ? "" : line.unit}`), h("td", { class: "num" }, unit(line)), h("td", { class: "num" }, format.costExact(line.amount))))),
-      h("tfoot", null, h("tr", null, h("td", { colspan: 3 }, "Total"), h("td", { class: "num" }, format.costExact(trace.estimated_cost))))))
-      : h("p", null, trace.estimated_cost == null ? "The price of this model is unknown, so no cost is shown: LLMFlow does not guess." : `Cost ${format.costExact(trace.estimated_cost)}, without a breakdown.`),
-      h("p", { class: "muted" }, [key && `Price of ${key}`, cost.price_date && `table of ${cost.price_date}`, cost.quality && cost.quality !== "none" && `match: ${cost.quality}`, trace.is_estimated && "tokens estimated"].filter(Boolean).join(" · "))));
+  /** @param {HTMLElement} panel */
+  function buildAttributes(panel) {
+    bring(panel, import("../parts/attributes.js"), ({ mountAttributes }) => mountAttributes(panel, shown.detail, {
+      onFilter: addFilter, addressOf: (trace, span) => (trace === shown.trace ? addressWith({ span, tab: "" }) : `/traces/${encodeURIComponent(trace)}?${new URLSearchParams({ span })}`),
+    }));
+  }
+
+  /** @param {HTMLElement} panel */
+  function buildLogs(panel) {
+    bring(panel, import("../parts/tracelogs.js"), ({ mountTraceLogs }) => mountTraceLogs(panel, {
+      trace: shown.trace, span: shown.detail.trace.id, signal: asking.signal, start: shown.tree?.trace?.start_time ?? shown.detail.trace.timestamp, onSpan: (id) => go({ span: id, tab: "" }),
+    }));
+  }
+
+  // ---- find, filter, live
+  async function bringFind() {
+    if (find) return find;
+    const at = tabs;
+    const { mountFind } = await import("../parts/find.js");
+    if (find || !at || at !== tabs) return find;
+    const place = h("div", null);
+    at.panel.before(place);
+    find = mountFind(place, {
+      root: at.panel, trace: () => shown.trace, spans: () => shown.spans, waterfall: () => waterfall, isTree: () => tabs?.chosen === "waterfall",
+      onChange: (text) => state.go(addressWith({ find: text }), { replace: true, quiet: true }),
+    });
+    return find;
+  }
+
+  /** A value into the list's search, kept in the same address. @param {string} field @param {string} value @param {boolean} isNot */
+  function addFilter(field, value, isNot) {
+    const filter = fromSearch(location.search);
+    const word = field ? term(field, value) : `"${value.replaceAll('"', "")}"`;
+    const query = new URLSearchParams(toSearch({ ...filter, q: `${filter.q} ${isNot ? "-" : ""}${word}`.trim() }));
+    for (const name of ["span", "tab", "find"]) {
+      const kept = new URLSearchParams(location.search).get(name);
+      if (kept) query.set(name, kept);
+    }
+    state.go(`${location.pathname}?${query}`);
+    announce(isNot ? "Left out of the list" : "Added to the list's filter");
+  }
+
+  el.addEventListener("click", (event) => {
+    if (!event.altKey || !(event.target instanceof Element)) return;
+    const value = /** @type {HTMLElement|null} */ (event.target.closest("[data-value]"));
+    if (!value) return;
+    event.preventDefault();
+    addFilter(value.dataset.field ?? "", value.dataset.value ?? "", event.shiftKey);
+  });
+
+  /** More of this trace has come: ask again, leaving fold, selection and scroll alone. */
+  const renew = debounce(RENEW_MS, async () => {
+    if (!shown.trace || document.hidden) return;
+    if (!tabs) return void show(state.route, true);
+    try {
+      const { signal } = asking;
+      const isOpen = shown.detail.trace.running || !shown.detail.trace.duration_ms;
+      const [detail, tree] = await Promise.all([isOpen ? ask(signal) : shown.detail, askTree(signal)]);
+      if (signal.aborted || !tabs) return;
+      const wasMany = isMany();
+      take(detail, tree ?? shown.tree);
+      if (wasMany !== isMany()) return void build(new URLSearchParams(location.search));
+      showHead();
+      waterfall?.update(shown.tree.spans);
+      if (isOpen) showSpan();
+    } catch { /* it stays as it was */ }
+  });
+
+  function listen() {
+    if (offs.length) return;
+    const onRows = (/** @type {any} */ event) => { if (event.detail.rows.some((row) => row.trace_id === shown.trace)) renew(); };
+    state.live.addEventListener("rows", onRows);
+    const ticker = setInterval(() => { if (shown.detail?.trace.running && !document.hidden) tick(summary, shown.detail.trace, Date.now()); }, 500);
+    offs = [use(KEYS), () => state.live.removeEventListener("rows", onRows), () => clearInterval(ticker)];
   }
 
   function drop() {
+    find?.destroy();
+    find = null;
     waterfall?.destroy();
     waterfall = null;
     beneath = null;
     tabs = null;
+    pickSoon.cancel();
     el.replaceChildren();
   }
 
+  const hasFocus = () => el.contains(document.activeElement);
+
+  /** In the waterfall the tree itself answers these; here they work from anywhere in the detail. @param {(tree: any) => void} run */
+  const onTree = (run) => () => {
+    if (!waterfall || tabs?.chosen !== "waterfall" || !hasFocus()) return false;
+    run(waterfall);
+    return true;
+  };
+
+  const withActions = async (/** @type {(actions: typeof import("../parts/actions.js")) => any} */ run) => { if (shown.detail) await run(await import("../parts/actions.js")); };
+
   /** @type {import("../parts/keys.js").KeyMap} */
   const KEYS = {
-    "[": () => list.step(-1), "]": () => list.step(1),
-    y: () => copy(location.href), Y: async () => { if (detail) await copy(asCurl(await call())); announce("Copied as cURL"); },
+    "[": () => list.step(-1), "]": () => list.step(1), y: () => { copy(location.href); }, Y: () => { withActions((actions) => actions.copyAs(shown.detail, "asCurl")); },
+    c: () => { withActions((actions) => actions.compare({ trace: shown.trace, state })); },
     "/": () => {
-      const find = el.contains(document.activeElement) && el.querySelector(".find input");
-      if (!find) return false;
-      /** @type {HTMLElement} */ (find).focus();
+      if (!hasFocus() || !tabs) return false;
+      bringFind().then((one) => one?.open());
       return true;
     },
+    Escape: () => {
+      if (!find?.isOpen || !hasFocus()) return false;
+      find.close();
+      return true;
+    },
+    e: onTree((tree) => tree.nextError(1)), E: onTree((tree) => tree.nextError(-1)), o: onTree((tree) => tree.foldAll(true)), O: onTree((tree) => tree.foldAll(false)),
+    "+": onTree((tree) => tree.zoom(2)), "=": onTree((tree) => tree.zoom(2)), "-": onTree((tree) => tree.zoom(0.5)), 0: onTree((tree) => tree.fit()),
   };
-  for (let n = 1; n <= 5; n += 1) KEYS[n] = () => tabs?.nth(n - 1);
+  for (let n = 1; n <= TABS.length; n += 1) KEYS[n] = () => tabs?.nth(n - 1);
 
   return {
     show,
     reload: () => show(state.route, true),
     close: list.close,
+    focus: () => /** @type {HTMLElement|null} */ (summary.querySelector("h1"))?.focus(),
     clear() {
       asking.abort();
-      off?.();
-      off = null;
-      shown = { trace: "", span: "" };
-      detail = null;
-      tree = null;
+      renew.cancel();
+      for (const off of offs) off();
+      offs = [];
+      Object.assign(shown, { trace: "", span: "", detail: null, tree: null, spans: [] });
       drop();
     },
   };
