@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from llmflow_web.model import (
     JSON,
@@ -27,7 +27,6 @@ from llmflow_web.model import (
     STATUS_UPSTREAM_CLOSED,
     Body,
     Completion,
-    Cost,
     Ending,
     Exchange,
     Log,
@@ -38,6 +37,7 @@ from llmflow_web.model import (
     Usage,
 )
 from llmflow_web.provider import Event, Native, Provider, StreamTranslator
+from llmflow_web.record.billing import Prices, bill_foreign, set_cost
 from llmflow_web.record.labels import Labels, labels_from, tool_of, tool_of_service
 from llmflow_web.record.observed import (
     Seen,
@@ -72,15 +72,6 @@ _LINE_TYPES = (b"application/x-ndjson", b"application/stream+json")  # the latte
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _LENT_KEY = "the key of LLMFlow's environment was used"
 _INJECTED = "stream_options.include_usage was asked for by LLMFlow"
-
-
-class Prices(Protocol):
-    """What bills usage: record.pricing.PriceBook."""
-
-    def price(
-        self, provider: Provider | str | None, models: Sequence[str], usage: Usage, *, free: bool = False
-    ) -> Cost:
-        """Return what `usage` costs."""
 
 
 @dataclass(slots=True)
@@ -278,7 +269,7 @@ class RowMaker:
         models = [model for model in (span.model, span.request_model) if model]
         provider = self._providers.get(exchange.provider)
         free = _is_free_here(exchange, provider, span.model)
-        _set_cost(span, self._prices.price(self._billed_by(exchange, provider), models, usage, free=free), usage)
+        set_cost(span, self._prices.price(self._billed_by(exchange, provider), models, usage, free=free), usage)
 
     def _billed_by(self, exchange: Exchange, provider: Provider | None) -> Provider | None:
         """Return the row whose prices hold: behind a gateway, that of the provider it leads to."""
@@ -337,11 +328,7 @@ class RowMaker:
         has_tokens = span.prompt_tokens is not None or span.completion_tokens is not None
         if has_tokens and span.total_tokens is None:
             span.total_tokens = (span.prompt_tokens or 0) + (span.completion_tokens or 0)
-        if span.estimated_cost is None and span.model and has_tokens:
-            usage = _usage_of(span)
-            models = [model for model in (span.model, span.request_model) if model]
-            provider = self._providers.get(span.provider or "")
-            _set_cost(span, self._prices.price(provider or span.provider, models, usage), usage)
+        bill_foreign(span, row.usage, self._prices, self._providers)
         bodies = [self._foreign_body(body) for body in row.bodies]
         return Row(span, bodies)
 
@@ -524,41 +511,6 @@ def _set_tokens(span: Span, usage: Usage) -> None:
         span.cached_tokens = usage.cached_tokens
         span.cache_write_tokens = usage.cache_write_tokens
         span.reasoning_tokens = usage.reasoning_tokens
-
-
-def _set_cost(span: Span, cost: Cost, usage: Usage) -> None:
-    span.estimated_cost = cost.total
-    span.price_key = cost.price_key
-    if cost.total is None and not cost.lines:
-        return
-    span.cost_detail = {
-        "lines": [
-            {
-                "name": line.name,
-                "quantity": line.quantity,
-                "unit": line.unit,
-                "price": line.price,
-                "amount": line.amount,
-            }
-            for line in cost.lines
-        ],
-        "quality": cost.quality,
-        "price_date": cost.price_date,
-    }
-    if usage.reported_cost is not None:
-        span.cost_detail["reported"] = usage.reported_cost
-
-
-def _usage_of(span: Span) -> Usage:
-    return Usage(
-        prompt_tokens=span.prompt_tokens,
-        completion_tokens=span.completion_tokens,
-        total_tokens=span.total_tokens,
-        cached_tokens=span.cached_tokens or 0,
-        cache_write_tokens=span.cache_write_tokens or 0,
-        reasoning_tokens=span.reasoning_tokens or 0,
-        is_estimated=span.is_estimated,
-    )
 
 
 def _json_body(part: int, value: object, secrets: Sequence[bytes] | None = None) -> Body:

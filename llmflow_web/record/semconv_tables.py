@@ -201,7 +201,10 @@ COLUMNS: dict[str, tuple[Reader, tuple[str | tuple[str, Reader], ...]]] = {
     )),
     "operation": (label, ("gen_ai.operation.name",)),
     "response_id": (label, ("gen_ai.response.id", "ai.response.id", "llm.response.id")),
-    "request_id": (label, ("request_id", "llmflow.request_id", "gen_ai.response.request_id", "anthropic.request_id", "openai.request_id")),
+    "request_id": (label, (
+        "request_id", "llmflow.request_id", "gen_ai.response.request_id", "anthropic.request_id",
+        "openai.request_id",
+    )),
     "session_id": (label, (
         "session.id", "langsmith.trace.session_id", _META + "session_id", _VERCEL + "sessionId",
         _LANGSMITH + "session_id", _META + "sessionId", "langfuse.session.id", "copilot_chat.chat_session_id",
