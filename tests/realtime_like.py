@@ -31,7 +31,7 @@ class RealtimeLike:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _talk(self, socket: ServerConnection) -> None:
         self.headers = socket.request.headers

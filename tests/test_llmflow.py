@@ -181,7 +181,7 @@ def test_json_lines(start: Callable[..., Running]) -> None:
     with result:
         started = json.loads(result.stdout.readline())
         result.terminate()
-        assert result.wait(15) == 0
+        assert result.wait(60) == 0
     assert started["event"] == "started"
     assert started["proxy"].startswith("http://localhost:")
 

@@ -197,13 +197,27 @@ def test_broken_chunks(upstream):
 
 def test_pieces_come_one_by_one(upstream):
     """A slow stream is delivered as it arrives, not when it is complete."""
+    heard = threading.Semaphore(0)
+
+    def one_by_one(talk):
+        talk.body()
+        talk.send(head_of(200, [("transfer-encoding", "chunked")]))
+        for word in (b"one", b"two", b"three"):
+            talk.send(chunk(word))
+            assert heard.acquire(timeout=30)
+        talk.send(b"0\r\n\r\n")
+
+    class Hearing(Sink):
+        def data(self, data):
+            super().data(data)
+            heard.release()
 
     async def scenario(client):
-        upstream.script(stream([b"one", b"two", b"three"], gap_s=0.03))
-        sink = await get(client, upstream.url)
-        return sink.pieces[:2], sink.body
+        upstream.script(one_by_one)
+        sink = await get(client, upstream.url, sink=Hearing())
+        return sink.pieces[:3]
 
-    assert run(scenario) == ([chunk(b"one"), chunk(b"two")], b"onetwothree")
+    assert run(scenario) == [chunk(b"one"), chunk(b"two"), chunk(b"three")]
 
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -133,7 +133,7 @@ def test_bytes_flow_both_ways_untouched(rig, upstream):
         sender = threading.Thread(target=sock.sendall, args=(payload,))
         sender.start()
         assert read_exactly(sock, len(payload)) == payload
-        sender.join(10)
+        sender.join(60)
     (exchange,) = rig.wait_exchanges(1)
     assert exchange.is_websocket
     assert exchange.response_status == 101
@@ -236,8 +236,9 @@ def test_a_client_that_goes_closes_upstream(rig, upstream, is_reset, monkeypatch
     assert exchange.ending == "client_closed"
 
 
-def test_the_last_words_of_a_client_arrive(rig, upstream):
+def test_the_last_words_of_a_client_arrive(rig, upstream, monkeypatch):
     """A client that sends and closes its half at once still gets upstream's answer to it."""
+    monkeypatch.setattr(tunnel, "LAST_WORDS_S", 30)
 
     def answers_goodbye(talk):
         talk.send(SWITCHING)

@@ -142,7 +142,7 @@ class ApiRig:
         self.database.open()
         self.database.start()
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,4 +171,4 @@ class ApiRig:
     def store(self, *rows: Row) -> None:
         """Put rows and wait until they are on disk."""
         self.database.put(list(rows), 1024 * len(rows))
-        self.database.call(lambda _connection: None).result(10)
+        self.database.call(lambda _connection: None).result(60)
