@@ -49,6 +49,14 @@ def test_the_two_first_lines() -> None:
     assert text == "[llmflow] Dashboard: http://localhost:3000\n[llmflow] Proxy:     http://localhost:8080\n"
 
 
+def test_a_third_line_where_otlp_has_a_port() -> None:
+    """A port for OTLP alone is told, too, in words and as JSON."""
+    assert said(lambda console: console.started("D", "P", "http://localhost:4318")).endswith(
+        "[llmflow] OTLP:      http://localhost:4318\n"
+    )
+    assert '"otlp": "O"' in said(lambda console: console.started("D", "P", "O"), is_json=True)
+
+
 def test_one_line_per_call() -> None:
     """A call's line has time, outcome, provider, model, tokens, cost and duration."""
     line = said(lambda console: console.call(row()))

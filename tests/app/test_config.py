@@ -212,7 +212,20 @@ def test_the_ports_must_differ() -> None:
     """One port for both doors is refused; port 0 for both is not."""
     with pytest.raises(ConfigError, match="must differ"):
         load({"proxy_port": ["3000"]}, {})
-    assert load({"proxy_port": ["0"], "dashboard_port": ["0"]}, {}).proxy_port == 0
+    for port in ("8080", "3000"):
+        with pytest.raises(ConfigError, match=rf"otlp_port and .* {port}; they must differ"):
+            load({"otlp_port": [port]}, {})
+    zeros = load({"proxy_port": ["0"], "dashboard_port": ["0"], "otlp_port": ["0"]}, {})
+    assert (zeros.proxy_port, zeros.otlp_port) == (0, 0)
+
+
+def test_the_otlp_port_is_off_by_default() -> None:
+    """There is no third port until one is named; `off` takes it back; no upstream may be it."""
+    assert load({}, {}).otlp_port is None
+    assert load({"otlp_port": ["4318"]}, {}).otlp_port == 4318
+    assert load({"otlp_port": ["off"]}, {"LLMFLOW_OTLP_PORT": "4318"}).otlp_port is None
+    with pytest.raises(ConfigError, match=r"own otlp port.*--otlp-port"):
+        load({"otlp_port": ["4318"], "upstream": ["vllm=http://localhost:4318"]}, {})
 
 
 # ── upstreams ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmflow_web.errors import BadRequest, TooLarge
 from llmflow_web.wire import content
-from llmflow_web.wire.content import ContentDecoder, codings_of, decode_body, reduce_accept_encoding
+from llmflow_web.wire.content import ContentDecoder, codings_of, decode_body, inflated_request, reduce_accept_encoding
 
 TEXT = b'{"id":"c1","choices":[]}' * 50
 LIMIT = 1 << 20
@@ -118,3 +119,30 @@ def test_without_brotli(monkeypatch):
     assert reduce_accept_encoding(b"gzip, br") == b"gzip"
     assert decode_body(brotli.compress(TEXT), "br", LIMIT)[1]
     reduce_accept_encoding.cache_clear()
+
+
+@pytest.mark.parametrize("encoding", [name for name in ENCODED if "br" not in name] + ["gzip, deflate"])
+def test_requests_are_whole(encoding):
+    """A request is undone whole, up to a limit, or not at all: cut, too large, or no such thing."""
+    data = ENCODED.get(encoding) or zlib.compress(gzip.compress(TEXT))
+    codings = codings_of(encoding)
+    assert inflated_request(data, codings, len(TEXT)) == TEXT
+    assert inflated_request(b"", codings, 10) == b""
+    if not codings:
+        return
+    with pytest.raises(TooLarge, match="decompressed"):
+        inflated_request(data, codings, len(TEXT) - 1)
+    for cut in (1, 2, len(data) // 2, len(data) - 1):
+        with pytest.raises((BadRequest, TooLarge)):
+            inflated_request(data[:cut], codings, len(TEXT))
+    with pytest.raises(BadRequest):
+        inflated_request(b"neither", codings, len(TEXT))
+
+
+def test_request_bombs_stop_at_the_limit():
+    """What unfolds without end is stopped where it passes the limit, at every layer."""
+    bomb = gzip.compress(gzip.compress(bytes(100 * LIMIT)))
+    with pytest.raises(TooLarge):
+        inflated_request(bomb, ["gzip", "gzip"], LIMIT)
+    with pytest.raises(TooLarge):
+        inflated_request(gzip.compress(bytes(LIMIT)) * 50, ["gzip"], LIMIT)
