@@ -65,6 +65,7 @@ class AnalyticsRoutes:
             by=by,
             limit=limit,
             sort=_choice(params, "sort", analytics.SORTS, "cost"),
+            fields=_fields(params.get("fields", "")),
         )
 
 
@@ -73,6 +74,14 @@ def _choice(params: Mapping[str, str], name: str, choices: tuple[str, ...], defa
     if word not in choices:
         raise BadRequest(f"{name} must be one of {', '.join(choices)}; got {word[:40]!r}")
     return word
+
+
+def _fields(text: str) -> frozenset[str]:
+    names = frozenset(name for name in text.split(",") if name)
+    unknown = sorted(names - set(analytics.FIGURES))
+    if unknown:
+        raise BadRequest(f"fields are of {', '.join(analytics.FIGURES)}; got {unknown[0][:40]!r}")
+    return names
 
 
 def _since_ms(text: str) -> int:

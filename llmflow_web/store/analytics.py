@@ -78,6 +78,7 @@ class Question:
     by: str | None = None
     limit: int = 8
     sort: str = "cost"
+    fields: frozenset[str] = frozenset()  # the figures wanted; none: all
 
 
 @dataclass(slots=True)
@@ -109,8 +110,8 @@ def series(connection: sqlite3.Connection, question: Question) -> JSON:
         "by": question.by,
         "is_sampled": found.is_sampled,
         "note": _note(found),
-        "total": figures(_sum(found.slots.values())),
-        "points": _points(found.slots, span),
+        "total": figures(_sum(found.slots.values()), question.fields),
+        "points": _points(found.slots, question, range(span.count)),
         "series": answers,
         "filter": {**question.asked, **span.link},
     }
@@ -126,7 +127,8 @@ def top(connection: sqlite3.Connection, question: Question) -> JSON:
     found = _find(connection, question)
     names = _ranked(found, question)
     rows = [
-        {**_named(name, question), **figures(_sum(found.groups[name].values()))} for name in names[: question.limit]
+        {**_named(name, question), **figures(_sum(found.groups[name].values()), question.fields)}
+        for name in names[: question.limit]
     ]
     more = len(names) - len(rows)
     return answer | {"rows": rows, "more": more, "is_sampled": found.is_sampled, "note": _note(found)}
@@ -139,8 +141,8 @@ def _note(found: _Found) -> str | None:
 def _series(slots: dict[int, Cell], name: Key, question: Question, *, is_rest: bool = False) -> JSON:
     return {
         **_named(name, question, is_rest=is_rest),
-        "total": figures(_sum(slots.values())),
-        "points": _points(slots, question.range),
+        "total": figures(_sum(slots.values()), question.fields),
+        "points": _points(slots, question, sorted(slots)),
     }
 
 
@@ -159,22 +161,20 @@ def _link(name: Key, question: Question) -> JSON:
     return link | {"filter": f"{question.asked.get('filter', '')} -{_WORDS[question.by]}:*".strip()}
 
 
-def _points(slots: dict[int, Cell], span: Range) -> list[JSON]:
+def _points(slots: dict[int, Cell], question: Question, wanted: Iterable[int]) -> list[JSON]:
+    span = question.range
     return [
-        {"timestamp": span.begin_ms + slot * span.step_ms, **figures(slots.get(slot, _EMPTY))}
-        for slot in range(span.count)
+        {"timestamp": span.begin_ms + slot * span.step_ms, **figures(slots.get(slot, _EMPTY), question.fields)}
+        for slot in wanted
     ]
 
 
-def figures(cell: Cell) -> JSON:
-    """Give the numbers of a cell their names in the API."""
+def figures(cell: Cell, fields: frozenset[str] = frozenset()) -> JSON:
+    """Give the numbers of a cell their names in the API; with `fields` only those."""
     named = dict(zip(_SUMS, cell, strict=False))
-    errors, durations, ttfts, speeds = cell[len(_SUMS) :]
-    requests = named["requests"]
-    p50, p95, p99 = percentiles(durations, (0.5, 0.95, 0.99))
-    ttft_p50, ttft_p95 = percentiles(ttfts, (0.5, 0.95))
+    requests, errors = named["requests"], cell[_ERRORS]
     cached, written = named["cached_tokens"], named["cache_write_tokens"]
-    return {
+    found = {
         "requests": requests,
         "errors": errors,
         "error_rate": round(errors / requests, 6) if requests else None,
@@ -189,13 +189,18 @@ def figures(cell: Cell) -> JSON:
         "uncached_tokens": max(0, named["prompt_tokens"] - cached - written),
         "output_tokens": max(0, named["completion_tokens"] - named["reasoning_tokens"]),
         "avg_ms": round(named["duration_ns"] / named["duration_count"] / 1e6, 3) if named["duration_count"] else None,
-        "p50_ms": p50,
-        "p95_ms": p95,
-        "p99_ms": p99,
-        "ttft_p50_ms": ttft_p50,
-        "ttft_p95_ms": ttft_p95,
-        "tokens_per_s": percentiles(speeds, (0.5,))[0],
     }
+    for histogram, wanted in zip(cell[_ERRORS + 1 :], _PERCENTILES, strict=True):
+        if not fields or not fields.isdisjoint(wanted):
+            found |= zip(wanted, percentiles(histogram, tuple(wanted.values())), strict=True)
+    return {name: found[name] for name in found if name in fields} if fields else found
+
+
+_PERCENTILES: Sequence[Mapping[str, float]] = (
+    {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99},
+    {"ttft_p50_ms": 0.5, "ttft_p95_ms": 0.95},
+    {"tokens_per_s": 0.5},
+)
 
 
 # ── cells ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -224,6 +229,10 @@ _ORDERS: Mapping[str, Callable[[Cell], float]] = {
     "errors": lambda cell: float(cell[_ERRORS]),
     "p95_ms": lambda cell: percentiles(cell[_ERRORS + 1], (0.95,))[0] or 0.0,
 }
+
+
+FIGURES = tuple(figures(_EMPTY))
+"""The names of all figures."""
 
 
 def _ranked(found: _Found, question: Question) -> list[Key]:
@@ -282,14 +291,26 @@ def _read_rollup(connection: sqlite3.Connection, question: Question, conditions:
         f"SELECT {place}, {sums}, {errors} FROM rollup WHERE {where} GROUP BY 1, 2", params
     ):
         groups.setdefault(key, {})[slot] = [*values, 0, 0, 0]
-    for key, slot, *histograms in connection.execute(
-        f"SELECT {place}, {', '.join(_HISTOGRAMS)} FROM rollup WHERE {where}", params
-    ):
+    if _needs_histograms(question):
+        _read_histograms(
+            connection, groups, f"SELECT {place}, {', '.join(_HISTOGRAMS)} FROM rollup WHERE {where}", params
+        )
+    return _Found(_merged(list(groups.values())), groups if question.by else {})
+
+
+def _needs_histograms(question: Question) -> bool:
+    names = {name for wanted in _PERCENTILES for name in wanted}
+    return not question.fields or question.sort in names or not question.fields.isdisjoint(names)
+
+
+def _read_histograms(
+    connection: sqlite3.Connection, groups: dict[Key, dict[int, Cell]], sql: str, params: list[Any]
+) -> None:
+    for key, slot, *histograms in connection.execute(sql, params):
         cell = groups[key][slot]
         for index, data in enumerate(histograms, _ERRORS + 1):
             if data:
                 cell[index] += lanes_from_bytes(data)
-    return _Found(_merged(list(groups.values())), groups if question.by else {})
 
 
 # ── the spans themselves ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -377,17 +398,14 @@ def _top_sessions(connection: sqlite3.Connection, question: Question) -> JSON:
         (*params, question.limit),
     ).fetchall()
     count: int = connection.execute(f"SELECT COUNT(*) FROM sessions WHERE {where}", params).fetchone()[0]
-    return {"rows": [_session(row) for row in rows], "more": count - len(rows), "is_sampled": False, "note": None}
+    sessions = [_session(row, question.fields) for row in rows]
+    return {"rows": sessions, "more": count - len(rows), "is_sampled": False, "note": None}
 
 
-def _session(row: tuple[Any, ...]) -> JSON:
+def _session(row: tuple[Any, ...], fields: frozenset[str]) -> JSON:
     session_id, spans, errors, tokens, cost, unpriced = row
-    return {
-        "key": session_id,
-        "label": session_id,
-        "is_rest": False,
-        "filter": {"session_id": session_id},
-        **dict.fromkeys(figures(_EMPTY)),
+    known = {
+        **dict.fromkeys(FIGURES),
         "requests": spans,
         "errors": errors,
         "error_rate": round(errors / spans, 6) if spans else None,
@@ -395,3 +413,5 @@ def _session(row: tuple[Any, ...]) -> JSON:
         "unpriced_count": unpriced,
         "total_tokens": tokens,
     }
+    named = {"key": session_id, "label": session_id, "is_rest": False, "filter": {"session_id": session_id}}
+    return named | {name: known[name] for name in known if not fields or name in fields}

@@ -62,13 +62,24 @@ def test_splits_link_to_their_calls(rig: ApiRig) -> None:
 @pytest.mark.parametrize(
     "query",
     ["series?since=soon", "series?interval=minute", "series?by=size", "series?sort=name", "series?limit=21", "top", "top?by=x",
-     "series?date_from=x", "top?by=model&limit=0"],
+     "series?date_from=x", "series?fields=cost,price", "top?by=model&limit=0"],
 )  # fmt: skip
 def test_nonsense_is_refused(rig: ApiRig, query: str) -> None:
     """What cannot be answered is refused with a sentence."""
     answer = rig.get(f"/api/analytics/{query}")
     assert answer.status == 400
     assert answer.json["error"]
+
+
+def test_only_the_figures_asked_for(rig: ApiRig) -> None:
+    """With `fields` points and groups hold those figures alone; points of a group are those with calls."""
+    found = rig.get("/api/analytics/series?by=model&fields=cost,p95_ms").json
+    assert {frozenset(point) for point in found["points"]} == {frozenset({"timestamp", "cost", "p95_ms"})}
+    assert set(found["total"]) == {"cost", "p95_ms"}
+    assert [len(one["points"]) for one in found["series"]] == [1, 1]
+    for by in ("session_id", "model"):
+        rows = rig.get(f"/api/analytics/top?by={by}&fields=cost").json["rows"]
+        assert all(set(one) == {"key", "label", "is_rest", "filter", "cost"} for one in rows)
 
 
 def test_an_empty_range_knows_the_nearest_call(rig: ApiRig) -> None:
