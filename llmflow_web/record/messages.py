@@ -11,7 +11,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from llmflow_web.model import JSON, PART_ANSWER, PART_INPUT, PART_OUTPUT, PART_REQUEST, PART_RESPONSE
+from llmflow_web.model import (
+    JSON,
+    PART_ANSWER,
+    PART_ATTRIBUTES,
+    PART_INPUT,
+    PART_OTLP,
+    PART_OUTPUT,
+    PART_REQUEST,
+    PART_RESPONSE,
+)
 from llmflow_web.record.message_shapes import answered_messages, asked_messages, json_part, message_of, text_part
 from llmflow_web.wire.forms import form_fields
 
@@ -23,6 +32,8 @@ MAX_WORD_CHARS = 256
 def messages_of(provider: str | None, operation: str | None, bodies: Mapping[int, bytes]) -> dict[str, list[JSON]]:
     """Return {"input": messages, "output": messages} of a span, from its stored parts (part number → bytes)."""
     del provider  # every dialect known so far is told by its shape
+    if PART_OTLP in bodies:
+        return _received(bodies)
     if operation == "realtime":  # what went over the wire is a log of events
         bodies = {part: data for part, data in bodies.items() if part not in (PART_REQUEST, PART_RESPONSE)}
     asked = _loaded(bodies.get(PART_REQUEST))
@@ -32,6 +43,18 @@ def messages_of(provider: str | None, operation: str | None, bodies: Mapping[int
     if not found and PART_REQUEST in bodies and asked is None:
         found = _unparsed_input(bodies[PART_REQUEST])
     return {"input": found, "output": _answered(operation, request, bodies)}
+
+
+def _received(bodies: Mapping[int, bytes]) -> dict[str, list[JSON]]:
+    """Read a span received as OTLP; "tools" are those it was offered."""
+    from llmflow_web.record.semconv_messages import messages_from_otlp
+
+    attributes, rest = _loaded(bodies.get(PART_ATTRIBUTES)), _loaded(bodies[PART_OTLP])
+    events = rest.get("events") if isinstance(rest, dict) else None
+    return messages_from_otlp(
+        attributes if isinstance(attributes, dict) else {},
+        [event for event in events if isinstance(event, dict)] if isinstance(events, list) else (),
+    )
 
 
 def _answered(operation: str | None, request: JSON, bodies: Mapping[int, bytes]) -> list[JSON]:

@@ -345,7 +345,7 @@ def _rest(span: OtlpSpan, row: Span) -> JSON:
     return only_set(
         resource=resource_json(span.resource),
         scope=scope_json(span.scope),
-        name=span.name if span.name != row.span_name else None,
+        name=span.name,
         end_ns=str(span.end_ns) if row.duration_ns is None and span.end_ns else None,
         kind=span.kind,
         trace_state=span.trace_state,

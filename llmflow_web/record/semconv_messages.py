@@ -15,7 +15,7 @@ from typing import Any
 from llmflow_web.model import JSON
 from llmflow_web.record.message_shapes import items_of, json_part, message_of, text_part
 from llmflow_web.record.semconv_parts import chat_item, conversation, instructions, tool_call_of
-from llmflow_web.record.semconv_tables import finish_reason
+from llmflow_web.record.semconv_tables import TOOL_ARGUMENTS, TOOL_IDS, TOOL_NAMES, TOOL_RESULTS, finish_reason
 from llmflow_web.record.semconv_values import as_text, digits, parsed, parsed_list, parsed_object
 from llmflow_web.wire.otlp_values import Event
 
@@ -198,23 +198,11 @@ class _Source:
 
     @cached_property
     def tool_name(self) -> str | None:
-        return next((found for name in _TOOL_NAMES if isinstance(found := self.attributes.get(name), str)), None)
+        return next((found for name in TOOL_NAMES if isinstance(found := self.attributes.get(name), str)), None)
 
     def first(self, names: Iterable[str]) -> Any:
         """Return the first of these attributes that has a value."""
         return next((value for name in names if (value := self.attributes.get(name)) not in (None, "")), None)
-
-
-_TOOL_NAMES = ("gen_ai.tool.name", "ai.toolCall.name", "tool.name", "tool_name", "function_name")
-_TOOL_IDS = ("gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id", "tool_use_id", "call_id")
-_TOOL_ARGUMENTS = (
-    "gen_ai.tool.call.arguments", "ai.toolCall.args", "ai.toolCall.input", "tool_arguments", "tool_input",
-    "input.value", "traceloop.entity.input", "tool.parameters", "tool_parameters", "arguments", "function_args",
-)  # fmt: skip
-_TOOL_RESULTS = (
-    "gen_ai.tool.call.result", "ai.toolCall.result", "ai.toolCall.output", "tool_response", "output.value",
-    "traceloop.entity.output", "output",
-)  # fmt: skip
 
 
 def _read(source: _Source) -> Messages:
@@ -338,19 +326,19 @@ def _prompts(tree: JSON, role: str) -> list[JSON]:
 
 
 def _tool_input(source: _Source) -> list[JSON]:
-    given = source.first(_TOOL_ARGUMENTS) if source.tool_name else None
+    given = source.first(TOOL_ARGUMENTS) if source.tool_name else None
     if given is None:
         return []
-    call = {"type": "tool_call", "id": as_text(source.first(_TOOL_IDS)), "name": source.tool_name}
+    call = {"type": "tool_call", "id": as_text(source.first(TOOL_IDS)), "name": source.tool_name}
     return [message_of("assistant", [{**call, "arguments": as_text(given)}])]
 
 
 def _tool_output(source: _Source) -> list[JSON]:
-    given = source.first(_TOOL_RESULTS) if source.tool_name else None
+    given = source.first(TOOL_RESULTS) if source.tool_name else None
     if given is None:
         return []
     return [
-        message_of("tool", [{"type": "tool_result", "id": as_text(source.first(_TOOL_IDS)), "content": as_text(given)}])
+        message_of("tool", [{"type": "tool_result", "id": as_text(source.first(TOOL_IDS)), "content": as_text(given)}])
     ]
 
 

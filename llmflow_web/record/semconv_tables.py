@@ -353,6 +353,29 @@ def finish_reason(value: str | None) -> str | None:
     return FINISH_REASONS.get(word, word)
 
 
+# ── tools, input and output ──────────────────────────────────────────────────────────────────────────────────────────
+
+TOOL_NAMES = ("gen_ai.tool.name", "ai.toolCall.name", "tool.name", "tool_name", "function_name")
+TOOL_IDS = ("gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id", "tool_use_id", "call_id")
+TOOL_ARGUMENTS = (
+    "gen_ai.tool.call.arguments", "ai.toolCall.args", "ai.toolCall.input", "tool_arguments", "tool_input",
+    "input.value", "traceloop.entity.input", "tool.parameters", "tool_parameters", "arguments", "function_args",
+)  # fmt: skip
+TOOL_RESULTS = (
+    "gen_ai.tool.call.result", "ai.toolCall.result", "ai.toolCall.output", "tool_response", "output.value",
+    "traceloop.entity.output", "output",
+)  # fmt: skip
+
+# What stands for input and output of a span that has no gen_ai.prompt and gen_ai.completion.
+INPUT_VALUES = (
+    "input.value", "traceloop.entity.input", "gen_ai.tool.call.arguments", "ai.toolCall.args", "tool_arguments",
+    "ai.prompt", "ai.values", "ai.value", "request_data", "gen_ai.task.input", "reranker.query",
+)  # fmt: skip
+OUTPUT_VALUES = (
+    "output.value", "traceloop.entity.output", "gen_ai.tool.call.result", "ai.toolCall.result", "tool_response",
+    "ai.response.object", "ai.response.text", "final_result", "response_data", "gen_ai.task.output",
+)  # fmt: skip
+
 # ── kinds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # attribute → its values (lower case) → our span types. In this order; a value that is not listed says nothing.

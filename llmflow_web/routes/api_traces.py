@@ -16,6 +16,7 @@ from llmflow_web.model import (
     PART_HEADERS,
     PART_INPUT,
     PART_NAMES,
+    PART_OTLP,
     PART_OUTPUT,
     PART_REQUEST,
     PART_RESPONSE,
@@ -25,7 +26,7 @@ from llmflow_web.net.http import ServerCall
 from llmflow_web.net.router import Router, query_params
 from llmflow_web.record.messages import messages_of
 from llmflow_web.record.reading import Store, ask
-from llmflow_web.store import facets, spans
+from llmflow_web.store import facets, logs, spans
 from llmflow_web.store.spans import BodySlice
 from llmflow_web.wire.arrivals import decode_arrivals
 from llmflow_web.wire.filter import Filter, Page, read_flag, read_int
@@ -176,7 +177,14 @@ def read_detail(connection: Any, key: str, trace_id: str | None = None) -> JSON 
     if span is None:
         return None
     bodies = spans.get_bodies(connection, span["seq"])
-    return detail_of(span, bodies)
+    found = detail_of(span, bodies)
+    messages = found["messages"]
+    if PART_OTLP in bodies and not (messages["input"] and messages["output"]):
+        from llmflow_web.record.semconv_detail import with_logs
+
+        linked = logs.logs_of_trace(connection, span["trace_id"], span["id"])
+        found["messages"] = with_logs(messages, linked) if linked else messages
+    return found
 
 
 def detail_of(span: JSON, bodies: Mapping[int, Body]) -> JSON:
@@ -184,7 +192,7 @@ def detail_of(span: JSON, bodies: Mapping[int, Body]) -> JSON:
     headers = _json_part(bodies, PART_HEADERS)
     headers = headers if isinstance(headers, dict) else {}
     data = {part: body.data for part, body in bodies.items() if not body.is_raw}
-    return {
+    found = {
         "trace": span,
         "request": {
             "method": span["request_method"],
@@ -203,6 +211,13 @@ def detail_of(span: JSON, bodies: Mapping[int, Body]) -> JSON:
         "input": _json_part(bodies, PART_INPUT),
         "output": _json_part(bodies, PART_OUTPUT),
     }
+    return found | _received_detail(data) if PART_OTLP in data else found
+
+
+def _received_detail(data: Mapping[int, bytes]) -> JSON:
+    from llmflow_web.record.semconv_detail import detail_of_otlp  # only telemetry needs it
+
+    return detail_of_otlp(data)
 
 
 def read_tree(connection: Any, key: str, has_bodies: bool) -> JSON | None:
@@ -235,6 +250,9 @@ def _add_columns(span: JSON, bodies: Mapping[int, Body]) -> None:
     span["attributes"] = _json_part(bodies, PART_ATTRIBUTES) or {}
     span["input"] = _json_part(bodies, PART_INPUT)
     span["output"] = _json_part(bodies, PART_OUTPUT)
+    if PART_OTLP in bodies:
+        told = _received_detail({part: body.data for part, body in bodies.items()})
+        span.update({name: told[name] for name in ("attributes", "input", "output")})
 
 
 def headers_object(pairs: object) -> dict[str, str]:
