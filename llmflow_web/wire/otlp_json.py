@@ -24,6 +24,7 @@ Reader = Callable[[Reading, Any, Any, int], None]
 """(reading, target, member, depth): take one member that is not null."""
 ReaderTable = dict[str, Reader]
 
+_PAIR_ESCAPE = re.compile(rb"\\u[dD]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _MAX_DIGITS = 20
 _MAX_SHOWN = 40
@@ -64,7 +65,7 @@ def loads(body: bytes, limits: OtlpLimits) -> Any:
     text = body.decode("utf-8-sig", "replace")
     try:
         value = json.loads(text)
-        if "\\ud" in text or "\\uD" in text:  # perhaps half a surrogate pair, which is no text that could be stored
+        if _PAIR_ESCAPE.search(body):  # perhaps half a surrogate pair, which is no text that could be stored
             value = json.loads(_HALF_PAIR.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
     except RecursionError as error:
         raise BadRequest("The body is JSON nested too deeply.") from error
@@ -173,8 +174,14 @@ _uint64 = _integer(0, (1 << 64) - 1)
 
 def _any_value(reading: Reading, value: Any, depth: int) -> Any:
     """Read AnyValue; of several members the last stands."""
+    if type(value) is not dict:
+        raise _wrong(value, "an object")
+    if len(value) == 1:  # nearly all values: one text
+        text = value.get("stringValue")
+        if type(text) is str:
+            return text
     found: Any = None
-    for name, member in _object(value).items():
+    for name, member in value.items():
         reader = _VALUE_READERS.get(name)
         if reader is not None and member is not None:
             try:
@@ -220,11 +227,14 @@ def _key_values(reading: Reading, into: JSON, value: Any, depth: int) -> None:
     for nth, pair in enumerate(_array(value)):
         where = ""
         try:
-            key, member = _object(pair).get("key"), pair.get("value")
-            where = "key"
-            name = "" if key is None else _string(key)
+            if type(pair) is not dict:
+                raise _wrong(pair, "an object")
+            key, member = pair.get("key"), pair.get("value")
+            if type(key) is not str:
+                where = "key"
+                key = "" if key is None else _string(key)
             where = "value"
-            into[name] = None if member is None else _any_value(reading, member, depth)
+            into[key] = None if member is None else _any_value(reading, member, depth)
         except BadValue as error:
             raise error.within(where).within(f"[{nth}]") from None
 

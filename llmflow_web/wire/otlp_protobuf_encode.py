@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from llmflow_web.wire.otlp_schema import REQUESTS, RESOURCE, SCOPE, Field, Message
@@ -29,6 +30,7 @@ from llmflow_web.wire.protobuf import (
 Writer = Callable[[bytearray, Any], None]
 """Add a field of a value, tag and all, unless it is at its default."""
 
+_MAX_KEPT_KEY = 128
 _DOUBLE = struct.Struct("<d").pack
 _IDENTITY_TAG, _LIST_TAG, _URL_TAG = (tag_bytes(number, LENGTH) for number in (1, 2, 3))
 _KEY_TAG, _VALUE_TAG = tag_bytes(1, LENGTH), tag_bytes(2, LENGTH)
@@ -95,10 +97,16 @@ _VALUE_WRITERS: dict[type, Callable[[Any, int], bytes]] = {
 }
 
 
+@lru_cache(maxsize=512)
+def _key(key: str) -> bytes:
+    """Write the key of a KeyValue; the same few come again and again."""
+    return block(_KEY_TAG, utf8(key))
+
+
 def _key_values(tag: bytes, values: dict[Any, Any], depth: int) -> bytes:
     out = []
     for key, value in values.items():
-        name = block(_KEY_TAG, utf8(str(key)))
+        name = _key(key) if type(key) is str and len(key) <= _MAX_KEPT_KEY else block(_KEY_TAG, utf8(str(key)))
         out.append(block(tag, name if value is None else name + block(_VALUE_TAG, _any_value(value, depth))))
     return b"".join(out)
 

@@ -18,6 +18,7 @@ MASK_64 = 0xFFFF_FFFF_FFFF_FFFF
 MASK_32 = 0xFFFF_FFFF
 
 double_at = struct.Struct("<d").unpack_from
+_ONE_BYTE = [bytes((number,)) for number in range(128)]
 CUT = "it ends in the middle of a field"
 
 
@@ -160,9 +161,9 @@ def packed_fixed(buffer: bytes, at: int, end: int, code: str) -> list[Any]:
 
 def varint_bytes(value: int) -> bytes:
     """Write a number as varint; a negative one as its 64 bits of two's complement."""
+    if 0 <= value < 128:
+        return _ONE_BYTE[value]
     value &= MASK_64
-    if value < 128:
-        return bytes((value,))
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -183,4 +184,4 @@ def tag_bytes(number: int, kind: int) -> bytes:
 
 def block(tag: bytes, data: bytes) -> bytes:
     """Write a length-delimited field."""
-    return b"%b%b%b" % (tag, varint_bytes(len(data)), data)
+    return tag + varint_bytes(len(data)) + data
