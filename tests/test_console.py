@@ -136,7 +136,7 @@ def test_a_stuck_terminal_holds_nothing_up() -> None:
 
     class Stuck(io.StringIO):
         def write(self, text: str) -> int:
-            gate.wait(10)
+            gate.wait(60)
             return super().write(text)
 
     stream = Stuck()
@@ -144,7 +144,7 @@ def test_a_stuck_terminal_holds_nothing_up() -> None:
     for _ in range(5000):
         console.call(row())
     gate.set()
-    console.close(timeout_s=10)
+    console.close(timeout_s=60)
     text = stream.getvalue()
     assert "lines were left out" in text
     assert text.count("gpt-5-mini") < 5000
