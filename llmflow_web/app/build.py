@@ -4,6 +4,7 @@
                                               └──▶ Recorder ──▶ Database (writer thread: RowMaker, PriceBook)
     HttpServer(dashboard) → Router → api, ingest, live, assets ◀── Hub ◀── after each commit
     HttpServer(otlp)      → OtlpPort → the dashboard's OtlpRoutes, where a port of its own is wanted
+    rows on their way into the store → Forwarder → HttpClient → an OTLP backend, where one is named
 
 Everything gets its collaborators by constructor; this is the one place that knows them all.
 """
@@ -20,7 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmflow_web.app.config import is_loopback
-from llmflow_web.app.settings import SETTINGS, Config
+from llmflow_web.app.settings import SETTINGS, Config, endpoints_of, shown_endpoints
 from llmflow_web.app.upstreams import upstreams_from
 from llmflow_web.console import Console
 from llmflow_web.errors import LLMFlowError, StartRefused
@@ -42,6 +43,7 @@ from llmflow_web.store.limits import Limits
 if TYPE_CHECKING:
     from llmflow_web.app.dashboard import Dashboard
     from llmflow_web.record.exchange import RowMaker
+    from llmflow_web.record.forward import Forwarder
     from llmflow_web.record.price_refresh import PriceCache, PriceRefresher
     from llmflow_web.record.pricing import PriceBook
     from llmflow_web.routes.api_health import About
@@ -51,6 +53,8 @@ UNLIMITED_BYTES = 2**62
 LOSS_CHECK_S = 5.0
 COUNT_EVERY_S = 0.25
 DASHBOARD_GRACE_S = 1.0
+FORWARD_GRACE_S = 5.0
+"""Time the last items have to reach the OTLP backend when LLMFlow stops."""
 
 
 class House:
@@ -67,6 +71,7 @@ class House:
         self.upstreams: dict[str, Upstream] = upstreams_from(config, PROVIDERS, env)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._row_maker: RowMaker | None = None
+        self._forwarder: Forwarder | None = None
         self._refresher: PriceRefresher | None = None
         self.database = Database(
             config.database,
@@ -130,7 +135,10 @@ class House:
             rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
             limit = self.config.max_stored_body
             self._row_maker = RowMaker(rows, self.prices, max_body_bytes=limit, secrets=self._secrets())
-        return self._row_maker(item)
+        stored = self._row_maker(item)
+        if self._forwarder is not None:
+            self._forwarder.put(stored)
+        return stored
 
     def _secrets(self) -> list[str]:
         """Return what is masked wherever it turns up: our token, and the keys of the environment."""
@@ -169,6 +177,7 @@ class House:
             await self._listen(self.proxy, self.config.proxy_port, "proxy")
             if self.config.otlp_port is not None:
                 await self._listen(self.otlp, self.config.otlp_port, "otlp")
+            self._start_forwarding()
         except BaseException:
             await self.stop(0)
             raise
@@ -188,6 +197,26 @@ class House:
             await server.start(hosts, port)
         except OSError as error:
             raise StartRefused(_why_not(error, port, name, hosts)) from error
+
+    def _start_forwarding(self) -> None:
+        config = self.config
+        if not endpoints_of(config):
+            return
+        from llmflow_web.app.forwarding import make_forwarder, refuse_loop
+
+        refuse_loop(endpoints_of(config), [*self._own_ports(), *self.otlp.ports])
+        self._forwarder = make_forwarder(config, self.client, asyncio.get_running_loop())
+        if self._forwarder is not None:
+            self._forwarder.start()
+
+    async def _stop_forwarding(self) -> None:
+        if self._forwarder is None:
+            return
+        with suppress(LLMFlowError):  # what is still to be stored has to be made into rows first
+            await asyncio.wrap_future(self.database.call(lambda _: None))
+        lost = await asyncio.to_thread(self._forwarder.stop, FORWARD_GRACE_S)
+        if lost:
+            self.console.error(f"{lost} items did not reach the OTLP backend")
 
     def _start_refreshing(self) -> None:
         if self.config.price_refresh:
@@ -212,6 +241,7 @@ class House:
         await self.otlp.stop(min(grace_s, DASHBOARD_GRACE_S))
         if self._screens is not None:
             self._screens.close()
+        await self._stop_forwarding()
         await self.client.close()
         self._loop = None
         self.database.close()
@@ -332,6 +362,7 @@ class House:
         if self._screens is None:
             from llmflow_web.app.dashboard import Dashboard
             from llmflow_web.record.inflight import Inflight
+            from llmflow_web.routes.api_forward import ForwardRoutes
             from llmflow_web.routes.otlp import IngestLimits
 
             rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
@@ -345,6 +376,12 @@ class House:
                     max_body_bytes=self.config.max_otlp_body, max_memory_bytes=self.config.max_ingest_memory
                 ),
                 inflight=Inflight(self.dispatcher.running, rows, secrets=self._secrets()),
+                forward=ForwardRoutes(
+                    self._forwarder,
+                    endpoints=shown_endpoints(self.config),
+                    batch_items=self.config.forward_batch,
+                    interval_s=self.config.forward_interval,
+                ),
                 on_error=self._on_route_error,
             )
         return self._screens

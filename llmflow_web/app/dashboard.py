@@ -19,6 +19,7 @@ from llmflow_web.record.intake import Intake
 from llmflow_web.routes.api_analytics import AnalyticsRoutes
 from llmflow_web.routes.api_delete import DeleteRoutes
 from llmflow_web.routes.api_export import ExportRoutes
+from llmflow_web.routes.api_forward import ForwardRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
@@ -46,12 +47,14 @@ class Dashboard:
         upstreams: Mapping[str, Upstream],
         inflight: Inflight,
         otlp: IngestLimits,
+        forward: ForwardRoutes,
         on_error: Callable[[ServerCall, BaseException], None],
     ) -> None:
         """Make the routes.
 
         about: what is told of this server. client, env: how `upstreams` are asked whether they are there. inflight:
-        the calls under way. otlp: what senders of telemetry may ask. on_error: told of what should not happen.
+        the calls under way. otlp: what senders of telemetry may ask. forward: tells of OTLP out. on_error: told of
+        what should not happen.
         """
         ollama = upstreams.get("ollama")
         self._database = database
@@ -75,6 +78,7 @@ class Dashboard:
             DeleteRoutes(database),
             IngestRoutes(intake),
             self._otlp,
+            forward,
             HealthRoutes(about, client, env, checks=checks_from(upstreams), ollama=ollama.origin if ollama else None),
             self._live,
         ):

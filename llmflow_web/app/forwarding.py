@@ -8,32 +8,14 @@ from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from urllib.parse import urlsplit
 
-from llmflow_web.app.settings import Config
+from llmflow_web.app.settings import Config, endpoints_of
 from llmflow_web.errors import StartRefused, UpstreamClosed, UpstreamTimeout
 from llmflow_web.net.http import Client
-from llmflow_web.record.forward import SIGNALS, Forwarder, ForwardSettings, Post
+from llmflow_web.record.forward import Forwarder, ForwardSettings, Post
 from llmflow_web.wire.otlp_values import Signal
 
 _OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared, not bound
 _SPARE_S = 5.0  # for the loop to give its answer, beyond the client's own timeout
-
-
-def endpoints_of(config: Config) -> dict[Signal, str]:
-    """Return where each signal goes: its own URL as given, else the base URL with its path added."""
-    own = {"traces": config.forward_traces, "logs": config.forward_logs, "metrics": config.forward_metrics}
-    base = config.forward
-    found: dict[Signal, str] = {}
-    for signal in SIGNALS:
-        url = own[signal] or (base and with_path(base, f"/v1/{signal}"))
-        if url and config.forwarding:
-            found[signal] = url
-    return found
-
-
-def with_path(base: str, path: str) -> str:
-    """Add `path` to a base URL; its query stays behind it."""
-    front, mark, query = base.partition("?")
-    return front.rstrip("/") + path + mark + query
 
 
 def refuse_loop(endpoints: Mapping[Signal, str], ports: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from llmflow_web.app import kinds
 from llmflow_web.app.kinds import Kind
+from llmflow_web.wire.otlp_values import Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,3 +277,26 @@ SETTINGS: tuple[Setting, ...] = tuple(
     Setting(name=row.name, default=row.default, **row.metadata) for row in fields(Config) if row.metadata
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+def endpoints_of(config: Config) -> dict[Signal, str]:
+    """Return where each signal is forwarded to: its own URL as given, else the base URL with its path added."""
+    if not config.forwarding:
+        return {}
+    own: dict[Signal, str | None] = {
+        "traces": config.forward_traces,
+        "logs": config.forward_logs,
+        "metrics": config.forward_metrics,
+    }
+    found = {signal: url or (config.forward and _with_path(config.forward, signal)) for signal, url in own.items()}
+    return {signal: url for signal, url in found.items() if url}
+
+
+def _with_path(base: str, signal: Signal) -> str:
+    front, mark, query = base.partition("?")
+    return f"{front.rstrip('/')}/v1/{signal}{mark}{query}"
+
+
+def shown_endpoints(config: Config) -> dict[str, str]:
+    """Return the same as it may be told: without queries, which may hold keys."""
+    return {signal: url.partition("?")[0] for signal, url in endpoints_of(config).items()}

@@ -36,6 +36,9 @@ ITEM_BYTES = 1024
 """What an item weighs in the queue beside its bodies."""
 
 GZIP_LEVEL = 1
+NOT_SENT = 0
+"""Stands for the status of a post that failed in a way no later attempt can mend."""
+
 MAX_SHOWN_ERROR_CHARS = 300
 
 Post = Callable[[str, Sequence[tuple[str, str]], bytes], tuple[int, Mapping[str, str], bytes]]
@@ -264,6 +267,8 @@ class Lane:
             status, answered, data = self._post(self.url, [*headers, *self._settings.headers], body)
         except LLMFlowError as error:
             return _Answer(error=error.message)
+        except Exception as error:  # noqa: BLE001 - must not end the lane either
+            return _Answer(NOT_SENT, error=f"could not be sent: {type(error).__name__}: {error}")
         if not 200 <= status < 300:
             said = data[:MAX_SHOWN_ERROR_CHARS].decode("utf-8", "replace")
             return _Answer(status, error=f"answered {status}: {said}", retry_after=answered.get("retry-after"))

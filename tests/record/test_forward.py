@@ -22,7 +22,7 @@ class Backend:
     """Answers posts as it is told; remembers the bodies it took."""
 
     def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)  # a status, (status, headers), (status, headers, body) or an exception
+        self.answers = list(answers)  # a status, (status, headers, body) or an exception
         self.posts: list[tuple[str, dict[str, str], bytes]] = []
         self.taken: list[bytes] = []
         self.gate = threading.Event()
@@ -35,7 +35,7 @@ class Backend:
         answer = self.answers.pop(0) if self.answers else 200
         if isinstance(answer, Exception):
             raise answer
-        status, answered, data = (*(answer if isinstance(answer, tuple) else (answer,)), {}, b"")[:3]
+        status, answered, data = answer if isinstance(answer, tuple) else (answer, {}, b"")
         if 200 <= status < 300:
             self.taken.append(gzip.decompress(body) if told.get("content-encoding") == "gzip" else body)
         return status, answered, data
@@ -130,7 +130,7 @@ def test_a_backend_in_trouble_is_asked_again(forward_to, trouble):
 
 def test_retry_after_is_obeyed(forward_to):
     """The backend's own pause is used instead of ours."""
-    backend = Backend((429, {"retry-after": "3600"}))
+    backend = Backend((429, {"retry-after": "3600"}, b""))
     forwarder = forward_to(backend)
     forwarder.put([row(1)])
     wait_until(lambda: forwarder.state()["traces"]["retries"] == 1)
@@ -218,6 +218,16 @@ def test_what_cannot_leave_before_the_stop_is_counted(forward_to):
     wait_until(lambda: forwarder.state()["traces"]["retries"] > 0)
     assert forwarder.stop(0.05) == 7
     assert forwarder.state()["traces"]["queued"] == 0
+
+
+def test_a_post_that_cannot_be_made_does_not_end_the_lane(forward_to):
+    """Not even an error nobody thought of."""
+    backend = Backend(ValueError("no such thing"), 200)
+    forwarder = forward_to(backend, batch_items=1)
+    forwarder.put([row(1), row(2)])
+    assert forwarder.flush(PATIENCE_S)
+    assert backend.spans() == ["call 2"]
+    assert forwarder.state()["traces"]["refused"] == 1
 
 
 def test_an_item_that_cannot_be_written_does_not_end_the_lane(forward_to):
