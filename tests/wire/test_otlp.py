@@ -30,7 +30,7 @@ from llmflow_web.wire.otlp import (
 from llmflow_web.wire.otlp_values import LogRecord, OtlpMetric, OtlpSpan, Resource, Scope
 from llmflow_web.wire.protobuf import LENGTH, VARINT, block, tag_bytes, varint_bytes
 
-MANY = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), database=None)
+MANY = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), database=None)
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 ONE, TWO, THREE = (tag_bytes(number, LENGTH) for number in (1, 2, 3))
 RESPONSES = {
