@@ -13,10 +13,11 @@ from llmflow_web.model import PART_REQUEST, Body, Log, Metric, Row, Span, Stored
 from llmflow_web.store import commit, files
 from llmflow_web.store import counters as counting
 from llmflow_web.store.database import Batch, Database, Limits
-from llmflow_web.store.insert import Written, insert_rows
+from llmflow_web.store.insert import insert_rows
 from llmflow_web.store.retention import Pruner, remove
 from llmflow_web.store.search import feed
 from llmflow_web.store.spans import list_spans
+from llmflow_web.store.written import Changed, Written
 from llmflow_web.wire.filter import Filter, Page
 
 START_NS = 1_760_000_000_000_000_000
@@ -81,7 +82,7 @@ class Hand:
         self.connection.execute("COMMIT")
         return result
 
-    def insert(self, *rows: Row) -> list[Written]:
+    def insert(self, *rows: Row) -> list[Written | Changed]:
         return self.transact(lambda c: insert_rows(c, rows, self.counters, int(self.now * 1000)))
 
     def commit(self, *items: Stored) -> commit.Commit:

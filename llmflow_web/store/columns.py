@@ -23,10 +23,17 @@ PLAIN = (
     "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "is_estimated",
     "estimated_cost", "price_key", "request_method", "request_path", "session_id", "conversation_id", "user_id",
     "agent_name", "tool", "prompt_name", "prompt_version", "replay_of", "joined_to", "preview_in", "preview_out",
-    "derived", "counts",
+    "derived",
 )  # fmt: skip
-MADE = ("has", "tags", "cost_detail", "dropped", "notes")  # worked out from the row
+MADE = ("has", "marks", "tags", "cost_detail", "dropped", "notes")  # worked out from the row
 KEYS = ("seq", "trace_seq", "change", "is_root")  # given by the writer
+
+# What must be known of a stored span to take its share of the sums back, and to see what a new version changes.
+OLD_COLUMNS = (
+    "trace_id", "id", "parent_id", "source", "joined_to", "start_ns", "duration_ns", "ttft_ms", "provider", "model",
+    "service_name", "status", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens",
+    "cache_write_tokens", "reasoning_tokens", "estimated_cost", "session_id", "counts",
+)  # fmt: skip
 
 INSERT = "INSERT INTO spans ({}) VALUES ({})".format(
     ", ".join((*KEYS, *PLAIN, *MADE)), ", ".join("?" * (len(KEYS) + len(PLAIN) + len(MADE)))
@@ -98,12 +105,12 @@ def _flags_of(data: bytes) -> int:
     return flags
 
 
-def stored_values(row: Row, has: int) -> tuple[Any, ...]:
+def stored_values(span: Span, has: int, marks: int) -> tuple[Any, ...]:
     """Return the values of PLAIN and MADE for one row."""
-    span = row.span
     return (
         *_plain_values(span),
         has,
+        marks,
         _encoded(span.tags),
         _encoded(span.cost_detail),
         _encoded(span.dropped),

@@ -9,9 +9,10 @@ from typing import Any
 
 from llmflow_web.model import Log, Metric, Row, Span, Stored
 from llmflow_web.store.counters import Counters
-from llmflow_web.store.insert import Written, insert_rows
+from llmflow_web.store.insert import insert_rows
 from llmflow_web.store.logs import insert_logs
 from llmflow_web.store.metrics import insert_metrics
+from llmflow_web.store.written import Changed, Written
 
 _INT64 = 2**63 - 1
 
@@ -20,7 +21,7 @@ _INT64 = 2**63 - 1
 class Commit:
     """What a transaction wrote. Logs and points that were there before are not among them."""
 
-    spans: list[Written] = field(default_factory=list)
+    spans: list[Written | Changed] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
 

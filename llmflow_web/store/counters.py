@@ -16,6 +16,7 @@ class Counters:
     deleted: int = 0  # the number given to the newest deletion
     logs: int = 0
     metrics: int = 0
+    joins: int = 0  # 1: an app has said an id of a call, so calls are joined and have indexes for it
     erase_wanted: int = 0  # deletions whose text is not yet wiped from the index and the log of the file
 
     def next(self) -> int:

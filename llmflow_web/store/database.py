@@ -20,7 +20,6 @@ from llmflow_web.errors import StoreRefused
 from llmflow_web.model import JSON, Log, Metric, Stored
 from llmflow_web.store import files
 from llmflow_web.store.commit import Commit
-from llmflow_web.store.insert import Written
 from llmflow_web.store.limits import Limits
 from llmflow_web.store.logs import log_summary
 from llmflow_web.store.metrics import metric_summary_of
@@ -28,6 +27,7 @@ from llmflow_web.store.readers import Readers
 from llmflow_web.store.retention import choose
 from llmflow_web.store.search import Texts
 from llmflow_web.store.writer import Writer
+from llmflow_web.store.written import Changed, Written
 from llmflow_web.wire.filter import Filter
 
 __all__ = ["Batch", "Database", "Limits"]
@@ -44,7 +44,7 @@ class Batch:
     `new_logs` and `new_metrics` are those that were not there before, whole.
     """
 
-    written: tuple[Written, ...] = ()
+    written: tuple[Written | Changed, ...] = ()  # `Changed` are rows of old that look different now
     deleted: tuple[JSON, ...] = ()
     change: int = 0  # the newest change number after this commit
     new_logs: tuple[Log, ...] = ()

@@ -10,75 +10,21 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from llmflow_web.model import JSON, Body, Row, Span
-from llmflow_web.store.columns import INSERT, UPDATE, has_flags, row_of_span, stored_values
+from llmflow_web.model import Body, Row, Span
+from llmflow_web.store.columns import INSERT, OLD_COLUMNS, UPDATE, has_flags, stored_values
 from llmflow_web.store.counters import Counters
+from llmflow_web.store.marks import AWAY, BELOW, JOINED, OURS, counts, has_repeated, marks_of
 from llmflow_web.store.sessions import RollupSums, SessionSums
+from llmflow_web.store.standing import settle
 from llmflow_web.store.sums import Share, share_of
+from llmflow_web.store.written import Changed, Rank, Trace, Written
 
 ENCODING_PLAIN = 0
 ENCODING_ZLIB = 1
 COMPRESS_FROM_BYTES = 16 * 1024  # zlib triples the cost of a small row and saves little (docs/performance.md)
-
-Rank = tuple[bool, int, int, int]
-
-
-@dataclass(slots=True)
-class Trace:
-    """A row of `traces` while the writer works on it, and the rank of its root."""
-
-    first_seq: int
-    trace_id: str
-    arrived_ms: int
-    start_ns: int
-    end_ns: int
-    root_seq: int
-    span_count: int
-    error_count: int
-    tokens: int
-    cost: float
-    unpriced_count: int
-    session_id: str | None
-    root_rank: Rank
-    is_new: bool = False
-
-    def add(self, share: Share, sign: int) -> None:
-        """Add a span's share, or with sign -1 take it back."""
-        self.span_count += sign
-        self.error_count += sign * share.is_error
-        self.tokens += sign * share.tokens
-        self.cost += sign * share.cost
-        self.unpriced_count += sign * share.unpriced
-
-    @property
-    def shown(self) -> tuple[int, int, float, int, int]:
-        """What a list element tells of the trace."""
-        return self.span_count, self.error_count, self.cost, self.tokens, self.unpriced_count
-
-
-@dataclass(slots=True)  # not frozen: freezing makes each of them three times as dear
-class Written:
-    """A span as it went in."""
-
-    span: Span
-    seq: int
-    change: int | None  # None: new
-    has: int
-    trace: Trace
-
-    def list_row(self) -> JSON:
-        """Return the list element a query would give."""
-        return row_of_span(
-            self.span,
-            seq=self.seq,
-            change=self.change,
-            is_root=self.trace.root_seq == self.seq,
-            has=self.has,
-            trace=self.trace.shown,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +33,13 @@ class _Old:
 
     seq: int
     tags: list[str]
+    marks: int
     span: Span
+
+    def is_moved_by(self, span: Span, marks: int) -> bool:
+        """Say whether a new version takes from its ancestors what the stored one gave them."""
+        is_usage_gone = has_repeated(self.marks & ~BELOW) and not has_repeated(marks & ~BELOW)
+        return is_usage_gone or self.span.parent_id != span.parent_id
 
 
 def rank_of(span: Span, share: Share, seq: int) -> Rank:
@@ -105,15 +57,20 @@ def encode_body(body: Body) -> tuple[int, bytes]:
     return ENCODING_PLAIN, body.data
 
 
-def insert_rows(connection: sqlite3.Connection, rows: Sequence[Row], counters: Counters, now_ms: int) -> list[Written]:
-    """Write rows and their summaries inside the caller's transaction and return what was written."""
+def insert_rows(
+    connection: sqlite3.Connection, rows: Sequence[Row], counters: Counters, now_ms: int
+) -> list[Written | Changed]:
+    """Write rows and their summaries inside the caller's transaction.
+
+    Returns what was written, then the rows of old that look different for it.
+    """
     batch = _Batch(connection, counters, now_ms)
     unique = _last_of_each(rows)
     batch.load(unique)
     for row in unique:
         batch.add(row)
     batch.write()
-    return batch.written
+    return [*batch.written, *settle(connection, batch.written, counters)]
 
 
 def _last_of_each(rows: Sequence[Row]) -> Sequence[Row]:
@@ -166,44 +123,58 @@ class _Batch:
         ):
             has_parent = parent_id is not None and parent_id != root_id
             rank = (has_parent, start_ns, -(start_ns + (duration_ns or 0)), values[5])
-            self._traces[values[1]] = Trace(*values, rank)  # type: ignore[call-arg] # values are the 12 columns
+            self._traces[values[1]] = Trace(*values, rank)  # type: ignore[call-arg] # values are the 13 columns
 
     def _load_old(self, spans: list[Span]) -> None:
         for span in spans:
             found = self._connection.execute(_SELECT_OLD, (span.id, span.trace_id)).fetchone()
             if found is not None:
-                seq, tags, *values = found
+                seq, tags, marks, *values = found
                 stored = Span(**dict(zip(OLD_COLUMNS, values, strict=True)))
-                self._old[span.trace_id, span.id] = _Old(seq, json.loads(tags) if tags else [], stored)
+                self._old[span.trace_id, span.id] = _Old(seq, json.loads(tags) if tags else [], marks, stored)
 
     def add(self, row: Row) -> None:
         """Take one row in."""
-        span, share, has = row.span, share_of(row.span), has_flags(row)
-        old = self._old.get((span.trace_id, span.id))
-        if old is None:
-            seq, change = self._counters.next(), None
-            trace = self._trace_for(span, share, seq)
-            self._elect(trace, rank_of(span, share, seq))
-            is_root = trace.root_seq == seq
-            self._inserts.append((seq, trace.first_seq, None, is_root, *stored_values(row, has)))
-            self._counters.spans += 1
-        else:
-            seq, change = old.seq, self._counters.next()
-            trace = self._traces[span.trace_id]
-            self._updates.append((change, *stored_values(row, has), seq))
-            self._take_back(trace, old, span, share)
-        self._add_sums(trace, span, share)
+        old = self._old.get((row.span.trace_id, row.span.id))
+        written = self._add_new(row) if old is None else self._add_again(row, old)
+        span, seq = written.span, written.seq
         self._tags.extend((tag, span.start_ns, seq) for tag in set(span.tags))
         for body in row.bodies:
             encoding, data = encode_body(body)
             self._bodies.append((seq * 16 + body.part, encoding, body.size, body.is_cut, body.is_raw, data))
-        self.written.append(Written(span, seq, change, has, trace))
+        self.written.append(written)
+
+    def _add_new(self, row: Row) -> Written:
+        span, has, marks = row.span, has_flags(row), marks_of(row.span)
+        if span.joined_to is not None:
+            span = replace(span, joined_to=None)  # only `standing` says so
+        share, seq = share_of(span), self._counters.next()
+        trace = self._trace_for(span, share, seq)
+        self._elect(trace, rank_of(span, share, seq))
+        is_root = trace.root_seq == seq
+        self._inserts.append((seq, trace.first_seq, None, is_root, *stored_values(span, has, marks)))
+        self._counters.spans += 1
+        trace.call_count += marks & OURS == OURS
+        self._add_sums(trace, span, share)
+        return Written(span, seq, None, has, trace, marks)
+
+    def _add_again(self, row: Row, old: _Old) -> Written:
+        """Take in a new version of a stored span; how it stands to others stays until `standing` looks again."""
+        has, change = has_flags(row), self._counters.next()
+        marks = marks_of(row.span) | old.marks & (JOINED | AWAY | BELOW)
+        span = replace(row.span, joined_to=old.span.joined_to, counts=counts(marks))
+        share, trace = share_of(span), self._traces[span.trace_id]
+        self._updates.append((change, *stored_values(span, has, marks), old.seq))
+        self._take_back(trace, old, span, share)
+        trace.call_count += (marks & OURS == OURS) - (old.marks & OURS == OURS)
+        self._add_sums(trace, span, share)
+        return Written(span, old.seq, change, has, trace, marks, old.is_moved_by(span, marks))
 
     def _trace_for(self, span: Span, share: Share, seq: int) -> Trace:
         trace = self._traces.get(span.trace_id)
         if trace is None:
             trace = self._traces[span.trace_id] = Trace(
-                seq, span.trace_id, self._now_ms, share.start_ns, share.end_ns, seq, 0, 0, 0, 0.0, 0, None,
+                seq, span.trace_id, self._now_ms, share.start_ns, share.end_ns, seq, 0, 0, 0, 0.0, 0, None, 0,
                 rank_of(span, share, seq), True,
             )  # fmt: skip
         return trace
@@ -261,7 +232,7 @@ class _Batch:
         if self._updates:
             many(UPDATE, self._updates)
         if self._roots:
-            many("UPDATE spans SET is_root = ? WHERE seq = ?", [(is_root, seq) for seq, is_root in self._roots.items()])
+            many(_SET_ROOT, [(is_root, seq) for seq, is_root in self._roots.items()])
         for trace_id in self._headless:
             elect_root(self._connection, self._traces[trace_id])
         for trace_id in self._stretched:
@@ -279,7 +250,7 @@ class _Batch:
     def _write_traces(self) -> None:
         fresh = [_trace_values(trace) for trace in self._traces.values() if trace.is_new]
         known = [(*_trace_values(trace)[3:], trace.first_seq) for trace in self._traces.values() if not trace.is_new]
-        self._connection.executemany("INSERT INTO traces VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", fresh)
+        self._connection.executemany("INSERT INTO traces VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", fresh)
         if known:
             self._connection.executemany(_UPDATE_TRACE, known)
 
@@ -288,6 +259,7 @@ def _trace_values(trace: Trace) -> tuple[Any, ...]:
     return (
         trace.first_seq, trace.trace_id, trace.arrived_ms, trace.start_ns, trace.end_ns, trace.root_seq,
         trace.span_count, trace.error_count, trace.tokens, trace.cost, trace.unpriced_count, trace.session_id,
+        trace.call_count,
     )  # fmt: skip
 
 
@@ -295,7 +267,7 @@ def elect_root(connection: sqlite3.Connection, trace: Trace) -> None:
     """Find the root of a stored trace anew, by the same rank."""
     has_parent, start_ns, end, seq = connection.execute(_ELECT, {"trace": trace.first_seq}).fetchone()
     connection.execute(_DEMOTE, {"trace": trace.first_seq})
-    connection.execute("UPDATE spans SET is_root = 1 WHERE seq = ?", (seq,))
+    connection.execute(_SET_ROOT, (1, seq))
     trace.root_seq, trace.root_rank = seq, (bool(has_parent), start_ns, end, seq)
 
 
@@ -306,10 +278,11 @@ _ELECT = (
     "SELECT parent_id IS NOT NULL AND parent_id <> id AS has_parent, start_ns, -start_ns - IFNULL(duration_ns, 0), seq "
     f"FROM spans WHERE seq IN ({SEQS_OF_TRACE}) ORDER BY 1, 2, 3, 4 LIMIT 1"
 )
+_SET_ROOT = f"UPDATE spans SET is_root = ? AND (marks & {AWAY}) = 0 WHERE seq = ?"
 _DEMOTE = f"UPDATE spans SET is_root = 0 WHERE is_root = 1 AND seq IN ({SEQS_OF_TRACE})"
 _TRACE_COLUMNS = (
     "first_seq", "trace_id", "arrived_ms", "start_ns", "end_ns", "root_seq", "span_count", "error_count", "tokens",
-    "cost", "unpriced_count", "session_id",
+    "cost", "unpriced_count", "session_id", "call_count",
 )  # fmt: skip
 _SELECT_TRACES = (
     f"SELECT {', '.join(f't.{name}' for name in _TRACE_COLUMNS)}, r.parent_id, r.id, r.start_ns, r.duration_ns "
@@ -317,9 +290,4 @@ _SELECT_TRACES = (
 )
 _UPDATE_TRACE = f"UPDATE traces SET {', '.join(f'{name} = ?' for name in _TRACE_COLUMNS[3:])} WHERE first_seq = ?"
 _INSERT_BODY = "INSERT OR REPLACE INTO bodies (key, encoding, size, is_cut, is_raw, data) VALUES (?, ?, ?, ?, ?, ?)"
-OLD_COLUMNS = (
-    "trace_id", "id", "parent_id", "start_ns", "duration_ns", "ttft_ms", "provider", "model", "service_name", "status",
-    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
-    "estimated_cost", "session_id", "counts",
-)  # fmt: skip
-_SELECT_OLD = f"SELECT seq, tags, {', '.join(OLD_COLUMNS)} FROM spans WHERE id = ? AND trace_id = ?"
+_SELECT_OLD = f"SELECT seq, tags, marks, {', '.join(OLD_COLUMNS)} FROM spans WHERE id = ? AND trace_id = ?"

@@ -11,14 +11,16 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from llmflow_web.model import JSON, Span
+from llmflow_web.store.columns import OLD_COLUMNS
 from llmflow_web.store.counters import Counters
-from llmflow_web.store.insert import OLD_COLUMNS, SEQS_OF_TRACE
+from llmflow_web.store.insert import SEQS_OF_TRACE
 from llmflow_web.store.limits import BUSY_MS, Limits
 from llmflow_web.store.logs import remove_logs_of, remove_oldest_logs
 from llmflow_web.store.metrics import remove_oldest_points
 from llmflow_web.store.query import compile_filter
 from llmflow_web.store.search import forget
 from llmflow_web.store.sessions import RollupSums, SessionSums
+from llmflow_web.store.standing import release
 from llmflow_web.store.sums import share_of
 from llmflow_web.wire.filter import Filter
 
@@ -206,19 +208,22 @@ def remove(
     """Delete these traces (first seq, id) with everything that hangs on their spans."""
     rollup = RollupSums()
     sessions = SessionSums(connection)
-    count = sum(_remove_trace(connection, first, sessions, rollup) for first, _ in chosen)
+    gone = [key for first, _ in chosen for key in _remove_trace(connection, first, sessions, rollup)]
     connection.executemany("DELETE FROM traces WHERE first_seq = ?", [(first,) for first, _ in chosen])
     sessions.write()
     if from_statistics:  # the user wants them gone: what their apps said of them goes with them
         rollup.write(connection)
         remove_logs_of(connection, [trace_id for _, trace_id in chosen], counters)
-    if count:
-        counters.spans -= count
+    if gone:
+        counters.spans -= len(gone)
         counters.deleted = counters.next()
-    return count
+        if from_statistics:  # what gave way to them counts again; pruned rows are still in the statistics
+            release(connection, gone, counters)
+    return len(gone)
 
 
-def _remove_trace(connection: sqlite3.Connection, first: int, sessions: SessionSums, rollup: RollupSums) -> int:
+def _remove_trace(connection: sqlite3.Connection, first: int, sessions: SessionSums, rollup: RollupSums) -> list[str]:
+    """Delete the spans of a trace and return their ids."""
     rows = connection.execute(_SELECT_SPANS, {"trace": first}).fetchall()
     seqs = [row[0] for row in rows]
     for seq, tags, *values in rows:
@@ -232,7 +237,7 @@ def _remove_trace(connection: sqlite3.Connection, first: int, sessions: SessionS
     connection.executemany("DELETE FROM bodies WHERE key >= ? AND key < ?", [(seq * 16, seq * 16 + 16) for seq in seqs])
     forget(connection, seqs)
     connection.executemany("DELETE FROM spans WHERE seq = ?", [(seq,) for seq in seqs])
-    return len(seqs)
+    return [row[3] for row in rows]
 
 
 _SELECT_SPANS = f"SELECT seq, tags, {', '.join(OLD_COLUMNS)} FROM spans WHERE seq IN ({SEQS_OF_TRACE})"

@@ -8,12 +8,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from llmflow_web.store.marks import COUNTS_SQL, OUR_SOURCES
+
 APPLICATION_ID = 0x4C4C4D46  # "LLMF", at offset 68 of the file
 
 # spans: one row per span. seq and change come from ONE counter that never goes back, so that "what is new since N"
 # is seq > N or change > N, and a fresh row pays for no index on change. trace_seq is the seq of the trace's first
 # arrival: the key of `traces`; a span alone in its trace has trace_seq = seq and stays out of spans_trace.
-_SPANS = """
+_SPANS = f"""
 CREATE TABLE spans (
   seq INTEGER PRIMARY KEY,
   trace_seq INTEGER NOT NULL,
@@ -65,7 +67,8 @@ CREATE TABLE spans (
   preview_in TEXT,
   preview_out TEXT,
   derived INTEGER NOT NULL DEFAULT 0,
-  counts INTEGER NOT NULL DEFAULT 1,
+  marks INTEGER NOT NULL DEFAULT 0,
+  counts INTEGER AS {COUNTS_SQL} VIRTUAL,
   has INTEGER NOT NULL DEFAULT 0,
   tags TEXT,
   cost_detail TEXT,
@@ -81,10 +84,11 @@ _TABLES = (
     "CREATE INDEX spans_model ON spans (model, start_ns)",
     "CREATE INDEX spans_roots ON spans (start_ns) WHERE is_root = 1",
     "CREATE INDEX spans_errors ON spans (start_ns) WHERE status >= 400",
-    "CREATE INDEX spans_trace ON spans (trace_seq) WHERE trace_seq <> seq",
+    "CREATE INDEX spans_trace ON spans (trace_seq, parent_id) WHERE trace_seq <> seq",
     "CREATE INDEX spans_session ON spans (session_id, start_ns) WHERE session_id IS NOT NULL",
     "CREATE INDEX spans_conversation ON spans (conversation_id, start_ns) WHERE conversation_id IS NOT NULL",
     "CREATE INDEX spans_user ON spans (user_id, start_ns) WHERE user_id IS NOT NULL",
+    "CREATE INDEX spans_joined ON spans (joined_to) WHERE joined_to IS NOT NULL",
     "CREATE INDEX spans_change ON spans (change) WHERE change IS NOT NULL",
     # One row per trace, in order of arrival.
     """CREATE TABLE traces (
@@ -99,7 +103,8 @@ _TABLES = (
       tokens INTEGER NOT NULL,
       cost REAL NOT NULL,
       unpriced_count INTEGER NOT NULL,
-      session_id TEXT
+      session_id TEXT,
+      call_count INTEGER NOT NULL
     )""",
     """CREATE TABLE sessions (
       session_id TEXT PRIMARY KEY,
@@ -262,6 +267,23 @@ def m001_initial(connection: sqlite3.Connection) -> None:
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial,)
+
+
+_OURS = f"source IN {OUR_SOURCES}"
+CALL_INDEXES = {  # name → (column of an id that two records of one call share, condition)
+    f"spans_{side}_{column}": (column, f"{column} IS NOT NULL AND {condition}")
+    for side, condition in (("our", _OURS), ("app", f"NOT {_OURS}"))
+    for column in ("response_id", "request_id")
+}
+
+
+def index_calls(connection: sqlite3.Connection) -> None:
+    """Make the indexes by which calls are joined, inside the caller's transaction, unless they are there.
+
+    Not before the first app says an id of a call: they would make every proxied call a tenth dearer to store.
+    """
+    for name, (column, condition) in CALL_INDEXES.items():
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON spans ({column}, start_ns) WHERE {condition}")
 
 
 def has_fts5(connection: sqlite3.Connection) -> bool:

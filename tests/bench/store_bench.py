@@ -48,6 +48,7 @@ def make_rows(first: int, count: int, body_bytes: int) -> list[Row]:
             model=MODELS[kind],
             request_model="model",
             operation="chat",
+            response_id="chatcmpl-" + secrets.token_urlsafe(21),
             status=DICE.choice([200] * 19 + [429]),
             response_status=200,
             ending="finished",

@@ -1,0 +1,45 @@
+"""Whether a span counts, as bits of one column: what its sender says, what it is joined to, what is known below it.
+
+`counts` follows from the bits, in the table (a virtual column) and here.
+"""
+
+from __future__ import annotations
+
+from llmflow_web.model import Span
+from llmflow_web.store.sums import total_tokens
+
+OWN = 1  # its sender says that it does not count
+JOINED = 2  # another row counts for this call
+BELOW = 4  # usage is known below it
+USAGE = 8  # it tells of usage itself
+OURS = 16  # we saw the call ourselves: it repeats nobody
+AWAY = 32  # joined to a row of another trace, which lists show instead
+
+OUR_SOURCES = ("proxy", "passthrough")
+INFERENCE = ("llm", "embedding", "rerank")
+"""The types of spans that stand for one call of a model."""
+
+COUNTS_SQL = f"((marks & {OWN | JOINED}) = 0 AND (marks & {BELOW | USAGE | OURS}) <> {BELOW | USAGE})"
+INFERENCE_SQL = f"span_type IN {INFERENCE}"
+REPEATED_SQL = f"((marks & {BELOW}) <> 0 OR (marks & {USAGE | OWN}) = {USAGE})"
+"""Whether a span, or what is below it, has usage that its parents may repeat."""
+
+
+def marks_of(span: Span) -> int:
+    """Return the bits a span has by itself."""
+    marks = 0 if span.counts else OWN
+    if span.estimated_cost or total_tokens(span):
+        marks |= USAGE
+    if span.source in OUR_SOURCES:
+        marks |= OURS
+    return marks
+
+
+def counts(marks: int) -> bool:
+    """Say whether a span adds to the sums."""
+    return not marks & (OWN | JOINED) and marks & (BELOW | USAGE | OURS) != BELOW | USAGE
+
+
+def has_repeated(marks: int) -> bool:
+    """Say whether a span, or what is below it, has usage that its parents may repeat."""
+    return bool(marks & BELOW) or marks & (USAGE | OWN) == USAGE

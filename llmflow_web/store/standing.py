@@ -1,0 +1,144 @@
+"""How spans stand to each other after a batch or a deletion, and what that changes in the sums.
+
+Inserting counts each span for itself; here those that must not count (joined, or repeated by what is below them) are
+taken out again by signed deltas, in the same transaction, and put back when the reason has gone. An ordinary proxied
+call, alone in its trace, is not looked at.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+
+from llmflow_web.model import Span
+from llmflow_web.store.columns import LIST_SQL, OLD_COLUMNS, list_row
+from llmflow_web.store.counters import Counters
+from llmflow_web.store.joins import Joins
+from llmflow_web.store.marks import AWAY, INFERENCE, OURS, counts
+from llmflow_web.store.nodes import Node, Nodes
+from llmflow_web.store.repeats import mark_repeats
+from llmflow_web.store.sessions import RollupSums
+from llmflow_web.store.sums import Share, share_of
+from llmflow_web.store.written import Changed, Trace, Written
+
+
+def settle(connection: sqlite3.Connection, batch: Sequence[Written], counters: Counters) -> list[Changed]:
+    """Work out how the spans of a batch stand, and return the rows of old that look different for it."""
+    chosen = [written for written in batch if _matters(written, is_joining=bool(counters.joins))]
+    if not chosen:
+        return []
+    nodes = Nodes(connection)
+    touched = [nodes.of_written(written) for written in chosen]
+    joins = Joins(connection, nodes, counters)
+    joins.touch(touched)
+    traces = {written.trace.first_seq: written.trace for written in chosen}
+    by_trace: dict[int, list[Node]] = {}
+    for node in touched:
+        by_trace.setdefault(node.trace_seq, []).append(node)
+    for trace_seq, group in by_trace.items():
+        trace = traces[trace_seq]
+        if trace.span_count > 1:
+            mark_repeats(nodes, trace_seq, group)
+        if 0 < trace.call_count < trace.span_count:
+            joins.touch_trace(trace_seq, group)
+    joins.resolve()
+    return _Ledger(connection, counters, {written.trace.first_seq: written.trace for written in batch}).write(nodes)
+
+
+def _matters(written: Written, *, is_joining: bool) -> bool:
+    """Say whether a span can stand in any way to another."""
+    span, is_alone = written.span, written.trace.span_count == 1
+    if written.change is not None:
+        return True
+    has_ids = span.response_id is not None or span.request_id is not None
+    if written.marks & OURS:
+        return (is_joining and has_ids) or (span.parent_id is not None and not is_alone)
+    return not is_alone or (has_ids and span.span_type in INFERENCE)
+
+
+def release(connection: sqlite3.Connection, gone: Sequence[str], counters: Counters) -> None:
+    """Put back into the sums what was joined to spans with these ids, which were deleted."""
+    nodes = Nodes(connection)
+    joins = Joins(connection, nodes, counters)
+    joins.release(gone)
+    joins.resolve()
+    _Ledger(connection, counters, {}).write(nodes)
+
+
+class _Ledger:
+    """Stores what was worked out and keeps the sums in step."""
+
+    def __init__(self, connection: sqlite3.Connection, counters: Counters, traces: dict[int, Trace]) -> None:
+        self._connection = connection
+        self._counters = counters
+        self._traces = traces  # those of the batch, which tell the live screen
+        self._rollup = RollupSums()
+
+    def write(self, nodes: Nodes) -> list[Changed]:
+        """Store all nodes that differ from what is stored."""
+        changed: list[tuple[int, int]] = []
+        for node in nodes:
+            if (node.marks, node.joined_to) != (node.stored_marks, node.stored_joined_to):
+                change = self._store(node)
+                if change is not None:
+                    changed.append((node.seq, change))
+        self._rollup.write(self._connection)
+        return [Changed(seq, change, self._list_row(seq)) for seq, change in changed]
+
+    def _store(self, node: Node) -> int | None:
+        """Store one node; return its change number when it is a row of old that looks different now."""
+        counted, is_counted = counts(node.stored_marks), counts(node.marks)
+        looks_different = counted != is_counted or node.joined_to != node.stored_joined_to
+        change = self._counters.next() if looks_different and node.written is None else None
+        self._connection.execute(
+            "UPDATE spans SET marks = ?, joined_to = ?, change = IFNULL(?, change) WHERE seq = ?",
+            (node.marks, node.joined_to, change, node.seq),
+        )
+        if (node.marks ^ node.stored_marks) & AWAY:
+            self._connection.execute(_SHOW_ROOT, (node.seq,))
+        if counted != is_counted:
+            self._move(node, 1 if is_counted else -1)
+        if node.written is not None:
+            node.written.marks = node.marks
+            node.written.span = replace(node.written.span, joined_to=node.joined_to, counts=is_counted)
+        return change
+
+    def _move(self, node: Node, sign: int) -> None:
+        """Add a span's share to all sums, or take it out."""
+        span = self._span_of(node)
+        share = share_of(replace(span, counts=True))
+        self._rollup.add(share, sign)
+        delta = (sign * share.tokens, sign * share.cost, sign * share.unpriced)
+        self._connection.execute(_MOVE_TRACE, (*delta, node.trace_seq))
+        if span.session_id is not None:
+            self._connection.execute(_MOVE_SESSION, (*delta, span.session_id))
+        trace = self._traces.get(node.trace_seq)
+        if trace is not None:
+            _move_trace(trace, share, sign)
+
+    def _span_of(self, node: Node) -> Span:
+        if node.written is not None:
+            return node.written.span
+        values = self._connection.execute(_SELECT_SPAN, (node.seq,)).fetchone()
+        return Span(**dict(zip(OLD_COLUMNS, values, strict=True)))
+
+    def _list_row(self, seq: int) -> dict[str, object]:
+        return list_row(self._connection.execute(_SELECT_ROW, (seq,)).fetchone())
+
+
+def _move_trace(trace: Trace, share: Share, sign: int) -> None:
+    trace.tokens += sign * share.tokens
+    trace.cost += sign * share.cost
+    trace.unpriced_count += sign * share.unpriced
+
+
+_SELECT_SPAN = f"SELECT {', '.join(OLD_COLUMNS)} FROM spans WHERE seq = ?"
+_SELECT_ROW = f"SELECT {LIST_SQL} FROM spans s CROSS JOIN traces t ON t.first_seq = s.trace_seq WHERE s.seq = ?"
+_SUMS = "tokens = tokens + ?, cost = cost + ?, unpriced_count = unpriced_count + ?"
+_MOVE_TRACE = f"UPDATE traces SET {_SUMS} WHERE first_seq = ?"
+_MOVE_SESSION = f"UPDATE sessions SET {_SUMS} WHERE session_id = ?"
+_SHOW_ROOT = (
+    f"UPDATE spans SET is_root = (marks & {AWAY}) = 0 "
+    "AND seq = (SELECT root_seq FROM traces WHERE first_seq = trace_seq) WHERE seq = ?"
+)
