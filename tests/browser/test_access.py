@@ -53,6 +53,7 @@ def test_the_order_of_focus(mock: Maker, new_page: Maker) -> None:
     page = new_page()
     page.goto(f"{mock().url}/traces/{3:032x}")
     page.wait_for_selector(".tree .row")
+    page.wait_for_load_state("networkidle")
     where = "(() => { const at = document.activeElement; return at.matches('.skip') ? 'skip' : at.matches('.brand, .nav a') ? 'nav' : at.matches('#live') ? 'live' : at.matches('#theme, #help') ? 'tools' : at.closest('.filters') ? 'filters' : at.closest('.grid') ? 'list' : at.matches('.separator') ? 'separator' : at.closest('.summary') ? 'summary' : at.closest('.tabs') ? 'tabs' : at.closest('.panel') ? 'panel' : at.tagName; })()"
     order: list[str] = []
     for _ in range(60):
