@@ -18,6 +18,7 @@ from llmflow_web.record.inflight import Inflight
 from llmflow_web.record.intake import Intake
 from llmflow_web.routes.api_analytics import AnalyticsRoutes
 from llmflow_web.routes.api_delete import DeleteRoutes
+from llmflow_web.routes.api_diff import DiffRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_forward import ForwardRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
@@ -74,6 +75,7 @@ class Dashboard:
             StatsRoutes(database),
             TelemetryRoutes(database),
             AnalyticsRoutes(database),
+            DiffRoutes(database),
             ViewRoutes(database),
             DeleteRoutes(database),
             IngestRoutes(intake),

@@ -22,6 +22,7 @@ from llmflow_web.record.pricing import PriceBook
 from llmflow_web.registry import PROVIDERS
 from llmflow_web.routes.api_analytics import AnalyticsRoutes
 from llmflow_web.routes.api_delete import DeleteRoutes
+from llmflow_web.routes.api_diff import DiffRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import CHECKS, About, Check, HealthRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
@@ -105,6 +106,7 @@ class ApiRig:
             StatsRoutes(self.database, clock=lambda: NOW),
             TelemetryRoutes(self.database),
             AnalyticsRoutes(self.database, clock=lambda: NOW),
+            DiffRoutes(self.database),
             ViewRoutes(self.database, clock=lambda: NOW),
             DeleteRoutes(self.database),
             IngestRoutes(Intake(self.database), clock_ns=lambda: int(NOW * 1e9)),
