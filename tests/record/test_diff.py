@@ -133,7 +133,7 @@ TALKS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(a=TALKS, b=TALKS, pairs=st.sampled_from([0, 10_000]))
 def test_applying_the_messages_diff_gives_the_other_talk(a: list[Any], b: list[Any], pairs: int) -> None:
     """Every message of both sides is there once and in order, and the ops of each row turn a's text into b's."""
@@ -200,7 +200,7 @@ FORESTS = st.recursive(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(a=st.lists(FORESTS, max_size=3), b=st.lists(FORESTS, max_size=3))
 def test_every_span_is_told_once(a: list[Any], b: list[Any]) -> None:
     """Taking one side's spans out of the joined tree gives that side's tree, in its order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmflow_web.record import diff_words
@@ -21,6 +21,7 @@ def ops(a: str, b: str) -> list[tuple[str, str]]:
     return diff_texts(a, b, Work()).ops
 
 
+@settings(deadline=None)
 @given(a=WORDY | st.text(), b=WORDY | st.text())
 def test_applying_a_diff_gives_the_other_text(a: str, b: str) -> None:
     """The ops make b of a, and hold a whole; neighbours are of different kinds."""
@@ -31,6 +32,7 @@ def test_applying_a_diff_gives_the_other_text(a: str, b: str) -> None:
     assert all(text for _, text in found)
 
 
+@settings(deadline=None)
 @given(a=WORDY, b=WORDY, edits=st.integers(0, 6), words=st.integers(0, 30), steps=st.integers(0, 50))
 def test_coarse_diffs_are_right_too(a: str, b: str, edits: int, words: int, steps: int) -> None:
     """However tight the limits, applying the diff to a gives b."""
