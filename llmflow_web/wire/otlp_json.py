@@ -15,6 +15,7 @@ from typing import Any
 
 from llmflow_web.errors import BadRequest, TooLarge
 from llmflow_web.model import JSON
+from llmflow_web.wire import jsonparts
 from llmflow_web.wire.otlp_reading import Decoded, OtlpLimits, Reading
 from llmflow_web.wire.otlp_schema import REQUESTS, Field, Message, turn_to
 from llmflow_web.wire.otlp_sniff import hint, refuse_other_root
@@ -24,7 +25,7 @@ Reader = Callable[[Reading, Any, Any, int], None]
 """(reading, target, member, depth): take one member that is not null."""
 ReaderTable = dict[str, Reader]
 
-_PAIR_ESCAPE = re.compile(rb"\\u[dD]")
+_PAIR_ESCAPE = re.compile(r"\\u[dD]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _MAX_DIGITS = 20
 _MAX_SHOWN = 40
@@ -64,14 +65,20 @@ def loads(body: bytes, limits: OtlpLimits) -> Any:
         raise TooLarge(f"The body holds more than {limits.max_json_brackets} brackets (max_json_brackets).")
     text = body.decode("utf-8-sig", "replace")
     try:
-        value = json.loads(text)
-        if _PAIR_ESCAPE.search(body):  # perhaps half a surrogate pair, which is no text that could be stored
-            value = json.loads(_HALF_PAIR.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
+        value = jsonparts.loads(text, _read_mended if _PAIR_ESCAPE.search(text) else jsonparts.scan)
     except RecursionError as error:
         raise BadRequest("The body is JSON nested too deeply.") from error
     except ValueError as error:
         raise BadRequest(f"The body is no JSON: {str(error)[:200]}.{hint(body, is_json=True)}") from error
     return value
+
+
+def _read_mended(text: str, at: int) -> tuple[Any, int]:
+    """Read a piece that may hold half a surrogate pair, which is no text that could be stored."""
+    value, end = jsonparts.scan(text, at)
+    if _PAIR_ESCAPE.search(text, at, end):
+        value = json.loads(_HALF_PAIR.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
+    return value, end
 
 
 def _read_object(reading: Reading, readers: Mapping[str, Reader], target: Any, value: JSON, depth: int) -> None:
