@@ -42,7 +42,7 @@ __all__ = [
     "otlp_from_metric", "otlp_from_row", "row_from_otlp", "usage_from",
 ]  # fmt: skip
 
-_CUT_CHARS = 64 * 1024
+_CUT_BYTES = 64 * 1024
 _MODEL_TYPES = frozenset({"llm", "embedding", "rerank"})
 _PENDING = "pending_span"
 
@@ -313,18 +313,21 @@ def _within(attributes: JSON, max_bytes: int, dropped: list[str]) -> JSON:
     """Cut the longest values until all of them fit, so that what is stored stays JSON."""
     if _is_surely_within(attributes, max_bytes):
         return attributes
-    sizes = {name: len(encoded(value)) + len(name) * 4 + 8 for name, value in attributes.items()}
+    sizes = {name: len(encoded(value)) + len(name) * 6 + 4 for name, value in attributes.items()}
     total, kept = sum(sizes.values()), dict(attributes)
+    cut: list[str] = []
     for name in sorted(sizes, key=lambda name: -sizes[name]):
         if total <= max_bytes:
             break
-        text = as_text(kept.pop(name))
         total -= sizes[name]
-        if sizes[name] > _CUT_CHARS and total + _CUT_CHARS <= max_bytes:
-            kept[name] = f"{text[: _CUT_CHARS // 8]}… [{len(text)} characters]"
-            total += _CUT_CHARS
-        dropped.append(f"{name[:80]}: too long")
-    del dropped[20:]
+        del kept[name]
+        cut.append(name)
+    for name in cut:
+        if sizes[name] > _CUT_BYTES and total + _CUT_BYTES <= max_bytes:
+            text = as_text(attributes[name])
+            kept[name] = f"{text[: _CUT_BYTES // 8]}… [{len(text)} characters]"
+            total += _CUT_BYTES
+    dropped += [f"{name[:80]}: too long" for name in cut[:20]]
     return kept
 
 

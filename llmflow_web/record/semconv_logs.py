@@ -133,8 +133,8 @@ def _session(attributes: JSON, resource: Resource) -> str | None:
 def _log_detail(record: LogRecord) -> JSON:
     resource = resource_json(record.resource)
     resource.pop("attributes", None)
-    return only_set(
-        body=None if isinstance(record.body, str) or record.body is None else {"value": storable(record.body)},
+    is_text = record.body is None or isinstance(record.body, str)
+    return ({} if is_text else {"body": storable(record.body)}) | only_set(
         time_ns=str(record.time_ns) if record.time_ns else None,
         observed_ns=str(record.observed_ns) if record.observed_ns else None,
         event_name=record.event_name,
@@ -149,7 +149,6 @@ def otlp_from_log(row: Log | Mapping[str, Any]) -> LogRecord:
     """Return the record a row was made of; a row is a Log, or what the store returns of one."""
     told = _members(row)
     detail = parsed_object(told.get("detail"))
-    body = detail.get("body")
     return LogRecord(
         _resource(told, detail),
         scope_from(detail.get("scope") or {"name": told.get("scope_name")}),
@@ -157,7 +156,7 @@ def otlp_from_log(row: Log | Mapping[str, Any]) -> LogRecord:
         observed_ns=nanoseconds(detail.get("observed_ns")),
         severity_number=_whole(told.get("severity_number")),
         severity_text=as_text(told.get("severity_text")),
-        body=sendable(body["value"]) if isinstance(body, dict) and "value" in body else told.get("body"),
+        body=sendable(detail["body"]) if "body" in detail else told.get("body"),
         attributes=attributes_from(told.get("attributes")),
         dropped_attributes_count=dropped_from(detail),
         flags=_whole(detail.get("flags")),
