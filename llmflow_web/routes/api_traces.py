@@ -221,10 +221,12 @@ def _received_detail(data: Mapping[int, bytes]) -> JSON:
 
 
 def read_tree(connection: Any, key: str, has_bodies: bool) -> JSON | None:
-    """Return a trace and its nested spans; with bodies, as far as they fit into MAX_TREE_BODY_BYTES."""
+    """Return a trace and its nested spans; in outline, or with bodies as far as they fit into MAX_TREE_BODY_BYTES."""
+    if not has_bodies:
+        return spans.outline(connection, key)
     found = spans.tree(connection, key)
-    if found is None or not has_bodies:
-        return found
+    if found is None:
+        return None
     left, omitted = MAX_TREE_BODY_BYTES, 0
     waiting = list(reversed(found["spans"]))
     while waiting:

@@ -276,6 +276,42 @@ def tree(connection: sqlite3.Connection, key: str) -> JSON | None:
     return {"trace": summary, "spans": nest(trace_spans(connection, summary["trace_id"]))}
 
 
+_OUTLINE = (
+    "id", "parent_id", "start_ns", "duration_ns", "ttft_ms", "span_type", "span_name", "operation", "provider", "model",
+    "request_model", "request_path", "source", "status", "total_tokens", "estimated_cost", "joined_to",
+)  # fmt: skip
+
+
+def outline(connection: sqlite3.Connection, key: str) -> JSON | None:
+    """Return a tree as `tree` does, of each span only what a waterfall draws: traces of 10,000 spans are opened too."""
+    summary = trace_summary(connection, key)
+    if summary is None:
+        return None
+    sql = (
+        f"SELECT {', '.join(_OUTLINE)}, is_stream, counts, substr(error, 1, 200) FROM spans WHERE seq IN "
+        f"({SEQS_OF_TRACE.replace(':trace', '(SELECT first_seq FROM traces WHERE trace_id = :id)')}) "
+        "ORDER BY start_ns, seq"
+    )
+    rows = [_outline_row(values) for values in connection.execute(sql, {"id": summary["trace_id"]})]
+    return {"trace": summary, "spans": nest(rows)}
+
+
+def _outline_row(values: tuple[Any, ...]) -> JSON:
+    *plain, is_stream, counts, error = values
+    row: JSON = {name: value for name, value in zip(_OUTLINE, plain, strict=True) if value is not None}
+    row.setdefault("parent_id", None)
+    start_ns, duration_ns = row.pop("start_ns"), row.pop("duration_ns", None)
+    row["timestamp"], row["start_ns"] = start_ns // 1_000_000, str(start_ns)
+    row["duration_ms"] = None if duration_ns is None else round(duration_ns / 1e6, 3)
+    if is_stream:
+        row["is_stream"] = True
+    if not counts:
+        row["counts"] = False
+    if error is not None:
+        row["error"] = error
+    return row
+
+
 def nest(rows: list[JSON]) -> list[JSON]:
     """Hang each row under its parent as `children`; a row without a parent here is a root. Loops are cut open."""
     by_id = {row["id"]: row for row in rows}

@@ -206,10 +206,19 @@ def test_tree(rig: ApiRig) -> None:
 
 
 def test_tree_without_bodies(rig: ApiRig) -> None:
-    """fields=summary leaves every body out."""
+    """fields=summary leaves every body out, and of each span what is not set or not drawn."""
     answer = rig.get("/api/traces/T/tree?fields=summary")
     assert b"request_body" not in answer.body
-    assert answer.json["spans"][0]["children"][0]["id"] == "kid"
+    assert b"preview_in" not in answer.body
+    (root,) = answer.json["spans"]
+    (kid,) = root["children"]
+    assert (root["parent_id"], kid["id"], kid["parent_id"], kid["children"]) == (None, "kid", "root", [])
+    assert int(kid["start_ns"]) // 1_000_000 == kid["timestamp"]
+    whole = rig.get("/api/traces/T/tree").json
+    assert answer.json["trace"] == {name: value for name, value in whole["trace"].items() if name != "bodies_left_out"}
+    (same,) = whole["spans"]
+    assert all(same[name] == root[name] for name in root if name not in ("children", "start_ns"))
+    assert None not in [value for name, value in kid.items() if name != "parent_id"]
 
 
 def test_tree_bounds_its_bodies(rig: ApiRig, monkeypatch) -> None:
