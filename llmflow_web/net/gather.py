@@ -88,8 +88,8 @@ class Held:
         self.resize(0)
 
 
-async def gather_body(call: ServerCall, held: Held, limit: int) -> bytes:
-    """Wait for the whole body of a call.
+async def gather_body(call: ServerCall, held: Held, limit: int) -> list[bytes]:
+    """Wait for the whole body of a call; return its pieces, for whoever has time to join many megabytes.
 
     Raises TooLarge over `limit` bytes, Busy when the memory is full, RequestError if the body breaks off.
     """
@@ -106,7 +106,7 @@ class _Gatherer:
     __slots__ = ("_held", "_limit", "_pieces", "whole")
 
     def __init__(self, held: Held, limit: int) -> None:
-        self.whole: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.whole: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         self._held = held
         self._limit = limit
         self._pieces: list[bytes] = []
@@ -125,13 +125,12 @@ class _Gatherer:
     def end(self) -> None:
         """The body is complete."""
         if not self.whole.done():
-            self.whole.set_result(b"".join(self._pieces))
-            self._pieces.clear()
+            self.whole.set_result(self._pieces)
 
     def abort(self, error: LLMFlowError) -> None:
         """The body will not come, or is not wanted."""
-        self._pieces.clear()
         if not self.whole.done():
+            self._pieces.clear()
             self.whole.set_exception(error)
 
 

@@ -112,9 +112,8 @@ class OtlpRoutes:
             body = await gather_body(call, held, limit)
             is_json, now_ns = content_type == JSON_TYPE, self._clock_ns()
             job = partial(_received, signal, body, codings, is_json=is_json, limit=limit, now_ns=now_ns)
-            del body
             taken = await self._read(call, held, job)
-            del job
+            del job, body
             await self._intake.store(_let_go(taken.pieces))
         call.respond(200, [("content-type", content_type)], _answer(signal, taken, content_type))
 
@@ -185,10 +184,14 @@ class OtlpPort:
         respond_status(call, 404, message)
 
 
-def _received(signal: Signal, body: bytes, codings: list[str], *, is_json: bool, limit: int, now_ns: int) -> Received:
+def _received(
+    signal: Signal, pieces: list[bytes], codings: list[str], *, is_json: bool, limit: int, now_ns: int
+) -> Received:
     from llmflow_web.record.received import received  # decoder and conventions: loaded by the first post, in its thread
 
-    return received(signal, body, codings, is_json=is_json, limit=limit, now_ns=now_ns)
+    body = [b"".join(pieces)]
+    pieces.clear()
+    return received(signal, body.pop(), codings, is_json=is_json, limit=limit, now_ns=now_ns)
 
 
 def _answer(signal: Signal, taken: Received, content_type: str) -> bytes:
