@@ -375,6 +375,7 @@ class House:
                 otlp=IngestLimits(
                     max_body_bytes=self.config.max_otlp_body, max_memory_bytes=self.config.max_ingest_memory
                 ),
+                prices=lambda: self.prices,
                 inflight=Inflight(self.dispatcher.running, rows, secrets=self._secrets()),
                 forward=ForwardRoutes(
                     self._forwarder,

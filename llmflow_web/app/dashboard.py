@@ -22,6 +22,7 @@ from llmflow_web.routes.api_diff import DiffRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_forward import ForwardRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
+from llmflow_web.routes.api_models import ModelRoutes, Prices
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
 from llmflow_web.routes.api_traces import TraceRoutes
@@ -47,6 +48,7 @@ class Dashboard:
         env: Mapping[str, str],
         upstreams: Mapping[str, Upstream],
         inflight: Inflight,
+        prices: Callable[[], Prices],
         otlp: IngestLimits,
         forward: ForwardRoutes,
         on_error: Callable[[ServerCall, BaseException], None],
@@ -54,8 +56,8 @@ class Dashboard:
         """Make the routes.
 
         about: what is told of this server. client, env: how `upstreams` are asked whether they are there. inflight:
-        the calls under way. otlp: what senders of telemetry may ask. forward: tells of OTLP out. on_error: told of
-        what should not happen.
+        the calls under way. prices: returns the price book, when it is needed. otlp: what senders of telemetry may
+        ask. forward: tells of OTLP out. on_error: told of what should not happen.
         """
         ollama = upstreams.get("ollama")
         self._database = database
@@ -76,6 +78,7 @@ class Dashboard:
             TelemetryRoutes(database),
             AnalyticsRoutes(database),
             DiffRoutes(database),
+            ModelRoutes(database, prices),
             ViewRoutes(database),
             DeleteRoutes(database),
             IngestRoutes(intake),

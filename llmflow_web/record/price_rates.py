@@ -67,6 +67,11 @@ class Tariff:
     def __repr__(self) -> str:
         return f"<Tariff {self.key} ({self.quality})>"
 
+    @property
+    def thresholds(self) -> tuple[int, ...]:
+        """The prompt tokens above which other prices hold, the highest first."""
+        return self._thresholds
+
     def rates(self, tier: str, prompt_tokens: int, at_s: float) -> Rates:
         """Return the rates of a call of `prompt_tokens` in tier suffix `tier` at the time `at_s` (epoch seconds)."""
         above = self._threshold(prompt_tokens) if self._thresholds else 0

@@ -73,6 +73,10 @@ class PriceBook:
         with self._lock:
             self._book = _Pages(table)
 
+    def find(self, provider: Provider | str | None, model: str) -> Tariff | None:
+        """Return the price row of a model, made ready; None when there is none."""
+        return self._tariff(self._pages(), provider, (model,), Usage())
+
     def price(
         self,
         provider: Provider | str | None,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 
 from llmflow_web.model import JSON, Span
 from llmflow_web.store.query import compile_filter
-from llmflow_web.store.sums import HISTOGRAMS, HOUR_NS, ROLLUP_SUMS, lanes_from_bytes, percentiles, share_of
+from llmflow_web.store.sums import ALL_TIME, HISTOGRAMS, HOUR_NS, ROLLUP_SUMS, lanes_from_bytes, percentiles, share_of
 from llmflow_web.wire.filter import Filter, Term
 from llmflow_web.wire.grammar import FIELDS
 
@@ -382,6 +382,18 @@ def _keys(value: Any, by: str | None) -> Sequence[Key]:
 
 
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+MAX_MODELS = 500
+
+
+def used_models(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
+    """Return (model, provider) of all that was used, the most used first."""
+    rows = connection.execute(
+        f"SELECT model, NULLIF(provider, ''), SUM(requests) FROM rollup WHERE hour = {ALL_TIME} AND model <> '' "
+        f"GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {MAX_MODELS}"
+    )
+    return [(model, provider) for model, provider, _ in rows]
+
 
 _SESSION_ORDERS = {"cost": "cost", "tokens": "tokens", "errors": "error_count"}
 
