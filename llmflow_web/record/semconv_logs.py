@@ -135,14 +135,19 @@ def _log_detail(record: LogRecord) -> JSON:
     resource.pop("attributes", None)
     is_text = record.body is None or isinstance(record.body, str)
     return ({} if is_text else {"body": storable(record.body)}) | only_set(
-        time_ns=str(record.time_ns) if record.time_ns else None,
-        observed_ns=str(record.observed_ns) if record.observed_ns else None,
+        time_ns=_odd_moment(record.time_ns),
+        observed_ns=_odd_moment(record.observed_ns),
         event_name=record.event_name,
         flags=record.flags,
         dropped_attributes_count=record.dropped_attributes_count,
         scope=scope_json(record.scope),
         resource=resource,
     )
+
+
+def _odd_moment(ns: int) -> str | None:
+    """Return a time that no column can hold, for the way back."""
+    return str(ns) if ns and moment(ns) is None else None
 
 
 def otlp_from_log(row: Log | Mapping[str, Any]) -> LogRecord:
@@ -153,7 +158,7 @@ def otlp_from_log(row: Log | Mapping[str, Any]) -> LogRecord:
         _resource(told, detail),
         scope_from(detail.get("scope") or {"name": told.get("scope_name")}),
         time_ns=nanoseconds(detail.get("time_ns")) or _time_ns(told, "time_ns", "timestamp"),
-        observed_ns=nanoseconds(detail.get("observed_ns")),
+        observed_ns=nanoseconds(detail.get("observed_ns")) or _time_ns(told, "observed_ns", "observed_timestamp"),
         severity_number=_whole(told.get("severity_number")),
         severity_text=as_text(told.get("severity_text")),
         body=sendable(detail["body"]) if "body" in detail else told.get("body"),
@@ -297,8 +302,8 @@ def _point_detail(metric: OtlpMetric, point: DataPoint) -> JSON:
     is_odd = isinstance(point.value, float) and not math.isfinite(point.value)
     return only_set(
         flags=point.flags,
-        time_ns=str(point.time_ns) if point.time_ns else None,
-        start_ns=str(point.start_ns) if point.start_ns else None,
+        time_ns=_odd_moment(point.time_ns),
+        start_ns=_odd_moment(point.start_ns),
         value=str(point.value) if is_odd and metric.metric_type not in _DISTRIBUTIONS else None,
         exemplars=[_exemplar_json(exemplar) for exemplar in point.exemplars],
     )
