@@ -38,7 +38,7 @@ from llmflow_web.model import (
 )
 from llmflow_web.provider import Event, Native, Provider, StreamTranslator
 from llmflow_web.record.billing import Prices, bill_foreign, set_cost
-from llmflow_web.record.labels import Labels, labels_from, tool_of, tool_of_service
+from llmflow_web.record.labels import MAX_ID_CHARS, Labels, labels_from, tool_of, tool_of_service
 from llmflow_web.record.observed import (
     Seen,
     arrival_of,
@@ -65,6 +65,7 @@ _ENDINGS = {
 }
 STATUS_OK = 200
 _TEXT_OPERATIONS = frozenset({"chat", "text_completion"})
+_REQUEST_IDS = (b"request-id", b"x-request-id")
 _FREE_OPERATIONS = frozenset({"moderation", "count_tokens"})
 _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
@@ -394,6 +395,7 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
         request_model=native.model,
         operation=native.operation,
         response_id=completion.id if completion else None,
+        request_id=_request_id(exchange),
         status=status,
         response_status=exchange.response_status or None,
         error=error,
@@ -412,6 +414,12 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
         dropped=reading.dropped,
         notes=_notes(exchange, reading),
     )
+
+
+def _request_id(exchange: Exchange) -> str | None:
+    """Return the provider's number of the call: Anthropic's `request-id`, `x-request-id` as most others have it."""
+    lines = [line for name, line in exchange.response_headers if name in _REQUEST_IDS]
+    return (value_of(lines[0]).decode("latin-1").strip()[:MAX_ID_CHARS] or None) if lines else None
 
 
 def _user(request: JSON) -> str | None:

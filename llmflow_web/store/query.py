@@ -201,4 +201,5 @@ _SPECIAL: dict[str, Callable[[Term, Value | Ago, str, list[Any]], str]] = {
     "trace_id": _trace,
     "has": _has,
     "roots": lambda _, __, plus, ___: f"{plus}s.is_root = 1",
+    "joined": lambda _, value, plus, ___: f"{plus}s.joined_to IS {'NOT ' if value else ''}NULL",
 }

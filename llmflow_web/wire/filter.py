@@ -49,7 +49,7 @@ TEXT_FIELDS = frozenset({
     "user_id", "tag", "span_type", "tool", "prompt_name", "operation", "finish_reason", "agent_name", "request_model",
 })  # fmt: skip
 NUMBER_FIELDS = frozenset({"estimated_cost", "duration_ms", "ttft_ms", "total_tokens", "span_count", "error_count"})
-# Besides them: status, timestamp (ms), roots, has, word and phrase (free text).
+# Besides them: status, timestamp (ms), roots, joined, has, word and phrase (free text).
 
 _EXACT_PARAMS = (
     "model", "provider", "session_id", "conversation_id", "tag", "source", "user_id", "span_type", "trace_id", "tool",
@@ -85,6 +85,8 @@ class Filter:
         terms += _bounds(params)
         if read_flag(params, "roots"):
             terms.append(Term("roots", "=", (1,)))
+        if params.get("joined"):
+            terms.append(Term("joined", "=", (int(read_flag(params, "joined")),)))
         words = parse_words(_plain("q", params.get("q", "")))
         written = parse_filter(_plain("filter", params.get("filter", "")))
         return Filter((*terms, *words, *written.terms), written.notes)
@@ -328,4 +330,5 @@ _SPECIAL: dict[str, Callable[[Value | Ago, JSON | Mapping[str, Any]], bool]] = {
     "word": _shows,
     "phrase": _shows,
     "roots": lambda _, row: bool(row.get("is_root")),
+    "joined": lambda value, row: (row.get("joined_to") is not None) == bool(value),
 }

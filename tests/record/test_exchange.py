@@ -648,3 +648,18 @@ def test_a_broken_adapter_costs_the_details_not_the_call():
                             response_headers=[("Content-Type", "text/event-stream")]))  # fmt: skip
     assert (span.status, span.ending, span.request_path) == (499, "client_closed", "/v1/chat/completions")
     assert "could not be read" in span.dropped[0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([("request-id", "req_1"), ("cf-ray", "x")], "req_1"),
+        ([("X-Request-Id", " req_2 ")], "req_2"),
+        ([("X-Request-Id", "r" * 500)], "r" * 128),
+        ([("X-Request-Id", "")], None),
+        ([], None),
+    ],
+)
+def test_the_providers_number_of_a_call_is_kept(headers, expected):
+    """What the provider's support asks for, and by which an app's own record of the call is known."""
+    assert span_of(exchange(response_headers=headers)).request_id == expected
