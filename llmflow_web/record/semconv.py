@@ -70,8 +70,9 @@ def row_from_otlp(span: OtlpSpan, *, now_ns: int = 0, max_bytes: int = MAX_STORE
     row.finish_reason = row.finish_reason or _finish_reason(messages)
     told, dropped = _stored_attributes(attributes, max_bytes)
     row.dropped += dropped
-    bodies = (_body(PART_ATTRIBUTES, told), _body(PART_OTLP, _rest(span, row)))
-    return Row(row, [body for body in bodies if body is not None], usage=None if usage.is_empty else usage)
+    bodies = [_body(PART_ATTRIBUTES, told)] if told else []
+    bodies.append(_body(PART_OTLP, _rest(span, row)))  # even when empty: it says that the span was received
+    return Row(row, bodies, usage=None if usage.is_empty else usage)
 
 
 def _span(span: OtlpSpan, fields: Fields, now_ns: int) -> Span:
@@ -285,9 +286,7 @@ def _finish_reason(messages: Messages) -> str | None:
 # ── what is stored ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _body(part: int, value: JSON) -> Body | None:
-    if not value:
-        return None
+def _body(part: int, value: JSON) -> Body:
     data = encoded(value)
     return Body(part, data, len(data))
 

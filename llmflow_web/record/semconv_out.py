@@ -45,8 +45,9 @@ def otlp_from_row(row: Span | Mapping[str, Any], bodies: Bodies | None = None, *
     """
     span = row if isinstance(row, Span) else _span_of(row)
     data = {part: body.data if isinstance(body, Body) else body for part, body in (bodies or {}).items()}
-    rest = _json_part(data, PART_OTLP)
-    return _received(span, rest, data) if rest else _own(span, data, content=content)
+    if PART_OTLP in data:
+        return _received(span, _json_part(data, PART_OTLP), data)
+    return _own(span, data, content=content)
 
 
 def _span_of(row: Mapping[str, Any]) -> Span:

@@ -578,7 +578,7 @@ _EVENTS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(_ATTRIBUTES, _EVENTS, st.text(max_size=20), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_anything_becomes_a_row(attributes, events, name, start_ns, end_ns):
     """Whatever the attributes and events hold, there is a row the store can take, and its detail can be shown."""
