@@ -365,6 +365,7 @@ class House:
             from llmflow_web.routes.api_forward import ForwardRoutes
             from llmflow_web.routes.otlp import IngestLimits
 
+            config = self.config
             rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
             self._screens = Dashboard(
                 self.database,
@@ -373,7 +374,10 @@ class House:
                 env=self._env,
                 upstreams=without_loops(self.upstreams, self._own_ports()),
                 otlp=IngestLimits(
-                    max_body_bytes=self.config.max_otlp_body, max_memory_bytes=self.config.max_ingest_memory
+                    max_body_bytes=config.max_otlp_body,
+                    max_memory_bytes=config.max_ingest_memory,
+                    max_queued_rows=config.queue_rows // 2,
+                    max_queued_bytes=config.queue_bytes // 2,
                 ),
                 prices=lambda: self.prices,
                 inflight=Inflight(self.dispatcher.running, rows, secrets=self._secrets()),

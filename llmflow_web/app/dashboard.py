@@ -63,7 +63,7 @@ class Dashboard:
         self._database = database
         self._hub = Hub(self._totals)
         self._live = Live(self._hub)
-        intake = Intake(database)
+        intake = Intake(database, max_rows=otlp.max_queued_rows, max_bytes=otlp.max_queued_bytes)
         self._otlp = OtlpRoutes(intake, otlp, on_error=on_error)
         self._otlp_port = OtlpPort(
             self._otlp, port=about.otlp_port, dashboard_port=about.dashboard_port, on_error=on_error

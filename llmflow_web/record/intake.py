@@ -60,7 +60,6 @@ class Intake:
         self._rows = 0
         self._bytes = 0
         self._waiting: deque[tuple[Piece, asyncio.Future[None]]] = deque()
-        self.taken = 0  # rows committed since the start
 
     def __repr__(self) -> str:
         return f"<Intake {self._rows} rows under way, {len(self._waiting)} posts waiting>"
@@ -95,8 +94,8 @@ class Intake:
     def _settle(self, rows: int, weight: int, committed: asyncio.Future[None]) -> None:
         self._rows -= rows
         self._bytes -= weight
-        if not committed.cancelled() and committed.exception() is None:
-            self.taken += rows
+        if not committed.cancelled():
+            committed.exception()  # has been seen: a post asks for that of its last piece only
         self._release()
 
     async def _room(self, piece: Piece) -> None:

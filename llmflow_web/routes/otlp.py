@@ -41,6 +41,8 @@ class IngestLimits:
 
     max_body_bytes: int = 64 * 1024 * 1024  # of one request, as it comes and decompressed
     max_memory_bytes: int = 128 * 1024 * 1024  # of all requests, from their first byte to their commit
+    max_queued_rows: int = 1000  # of all requests, waiting for the database: half of what may wait there
+    max_queued_bytes: int = 16 * 1024 * 1024
     max_wait_s: float = 8.0  # for the turn to be read: exporters give up after 10 s and would send it again
 
 
