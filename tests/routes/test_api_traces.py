@@ -4,10 +4,13 @@ import json
 
 import pytest
 from routes.api_rig import NOW, ApiRig
+from semconv_help import span_of
 
 from llmflow_web.model import PART_ANSWER, PART_ARRIVALS, PART_HEADERS, PART_REQUEST, PART_RESPONSE, Body, Row, Span
+from llmflow_web.record.semconv import log_from_otlp, row_from_otlp
 from llmflow_web.routes import api_traces
 from llmflow_web.wire.arrivals import encode_arrivals
+from llmflow_web.wire.otlp_values import LogRecord, Resource, Scope
 
 MS = 1_000_000
 NOW_NS = int(NOW) * 1_000_000_000
@@ -297,3 +300,46 @@ def test_foreign_pages_read_nothing(rig: ApiRig) -> None:
     assert rig.get("/api/traces", origin="https://evil.com").status == 403
     assert rig.get("/api/traces", host="evil.com").status == 403
     assert rig.get("/api/traces", origin=f"http://127.0.0.1:{rig.port}").status == 200
+
+
+def received(key: str, attributes: dict, **told) -> Row:
+    made = row_from_otlp(span_of({"trace_id": "f" * 32, "span_id": key, "attributes": attributes, **told}))
+    assert made is not None
+    return made
+
+
+def test_received_detail(rig):
+    """A received span is shown with its messages, its attributes beside its resource's, and all the rest."""
+    told = {"gen_ai.prompt.0.content": "Rome?", "gen_ai.completion.0.content": "Sunny.", "gen_ai.prompt": '{"a":1}'}
+    rig.store(
+        received("a" * 16, told, kind=3, name="chat m", resource={"service.name": "shop"}, events=[{"name": "e"}])
+    )
+    found = rig.get(f"/api/traces/{'a' * 16}").json
+    assert found["attributes"] == {**told, "_spanName": "chat m", "otel_span_kind": 3, "service.name": "shop"}
+    assert found["otlp"]["events"][0]["name"] == "e"
+    assert found["otlp"]["resource"] == {"attributes": {"service.name": "shop"}}
+    assert (found["input"], found["output"]) == ({"a": 1}, None)
+    assert [part["text"] for one in found["messages"]["input"] for part in one["parts"]] == ["Rome?"]
+    assert found["messages"]["output"][0]["parts"][0]["text"] == "Sunny."
+    (span,) = rig.get(f"/api/traces/{'f' * 32}/tree").json["spans"]
+    assert (span["attributes"]["service.name"], span["input"]) == ("shop", {"a": 1})
+
+
+def test_messages_of_linked_logs(rig):
+    """The messages that a span does not carry are those of the log events that belong to it."""
+    row = received("b" * 16, {"gen_ai.operation.name": "chat"}, trace_id="e" * 32)
+    logs = [
+        log_from_otlp(
+            LogRecord(
+                Resource(), Scope(), time_ns=NOW_NS + n, trace_id="e" * 32, span_id="b" * 16, event_name=name, body=body
+            )
+        )
+        for n, (name, body) in enumerate(
+            [("gen_ai.user.message", {"content": "Rome?"}), ("gen_ai.choice", {"message": {"content": "Sunny."}})]
+        )
+    ]
+    rig.database.put([row, *logs], 4096)
+    rig.database.call(lambda _connection: None).result(60)
+    messages = rig.get(f"/api/traces/{'b' * 16}").json["messages"]
+    assert messages["input"] == [{"role": "user", "parts": [{"type": "text", "text": "Rome?"}]}]
+    assert messages["output"] == [{"role": "assistant", "parts": [{"type": "text", "text": "Sunny."}]}]
