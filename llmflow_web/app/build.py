@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from llmflow_web.record.price_refresh import PriceCache, PriceRefresher
     from llmflow_web.record.pricing import PriceBook
     from llmflow_web.routes.api_health import About
+    from llmflow_web.wire.otlp_values import Signal
 
 PRICE_CACHE_NAME = "prices.json"
 UNLIMITED_BYTES = 2**62
@@ -208,6 +209,10 @@ class House:
         self._forwarder = make_forwarder(config, self.client, asyncio.get_running_loop())
         if self._forwarder is not None:
             self._forwarder.start()
+
+    def _relay(self, signal: Signal, body: bytes, count: int, *, is_json: bool) -> None:
+        if self._forwarder is not None:
+            self._forwarder.put_received(signal, body, count, is_json=is_json)
 
     async def _stop_forwarding(self) -> None:
         if self._forwarder is None:
@@ -379,6 +384,7 @@ class House:
                     max_queued_rows=config.queue_rows // 2,
                     max_queued_bytes=config.queue_bytes // 2,
                 ),
+                relay=self._relay if config.forward_raw else None,
                 prices=lambda: self.prices,
                 inflight=Inflight(self.dispatcher.running, rows, secrets=self._secrets()),
                 forward=ForwardRoutes(

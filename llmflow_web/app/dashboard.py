@@ -30,7 +30,7 @@ from llmflow_web.routes.api_views import ViewRoutes
 from llmflow_web.routes.assets import Assets
 from llmflow_web.routes.ingest import IngestRoutes
 from llmflow_web.routes.live import Live
-from llmflow_web.routes.otlp import IngestLimits, OtlpPort, OtlpRoutes
+from llmflow_web.routes.otlp import IngestLimits, OtlpPort, OtlpRoutes, Relay
 from llmflow_web.store import stats
 from llmflow_web.store.database import Batch, Database
 from llmflow_web.wire.filter import Filter
@@ -50,6 +50,7 @@ class Dashboard:
         inflight: Inflight,
         prices: Callable[[], Prices],
         otlp: IngestLimits,
+        relay: Relay | None,
         forward: ForwardRoutes,
         on_error: Callable[[ServerCall, BaseException], None],
     ) -> None:
@@ -57,14 +58,15 @@ class Dashboard:
 
         about: what is told of this server. client, env: how `upstreams` are asked whether they are there. inflight:
         the calls under way. prices: returns the price book, when it is needed. otlp: what senders of telemetry may
-        ask. forward: tells of OTLP out. on_error: told of what should not happen.
+        ask. relay: who wants what they send as it came. forward: tells of OTLP out. on_error: told of what should not
+        happen.
         """
         ollama = upstreams.get("ollama")
         self._database = database
         self._hub = Hub(self._totals)
         self._live = Live(self._hub)
         intake = Intake(database, max_rows=otlp.max_queued_rows, max_bytes=otlp.max_queued_bytes)
-        self._otlp = OtlpRoutes(intake, otlp, on_error=on_error)
+        self._otlp = OtlpRoutes(intake, otlp, on_error=on_error, relay=relay)
         self._otlp_port = OtlpPort(
             self._otlp, port=about.otlp_port, dashboard_port=about.dashboard_port, on_error=on_error
         )

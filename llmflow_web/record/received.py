@@ -26,9 +26,15 @@ class Received:
     """What became of a request."""
 
     pieces: list[Piece]
-    weight: int  # of all pieces
+    weight: int  # of all of it in memory
     rejected: int = 0  # spans, log records or data points that could not be read
     errors: list[str] = field(default_factory=list)
+    body: bytes = b""  # decompressed, where it was to be kept
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return sum(len(piece.items) for piece in self.pieces)
 
     @property
     def message(self) -> str:
@@ -37,7 +43,14 @@ class Received:
 
 
 def received(
-    signal: Signal, body: bytes, codings: Sequence[str], *, is_json: bool, limit: int, now_ns: int
+    signal: Signal,
+    body: bytes,
+    codings: Sequence[str],
+    *,
+    is_json: bool,
+    limit: int,
+    now_ns: int,
+    is_body_kept: bool = False,
 ) -> Received:
     """Read the body of a request, which may hold `limit` bytes.
 
@@ -54,11 +67,13 @@ def received(
         raise Busy("There is no memory to read this just now.") from error
     except Exception as error:
         raise BadRequest(f"The body cannot be read: {type(error).__name__}: {error}") from error
+    kept = body if is_body_kept else b""
     del body
     reading = _Reading(now_ns, decoded.rejected, list(decoded.errors))
     reading.read(signal, decoded.items)
     pieces = pieces_of(reading.rows)
-    return Received(pieces, sum(piece.weight for piece in pieces), reading.rejected, reading.errors)
+    weight = len(kept) + sum(piece.weight for piece in pieces)
+    return Received(pieces, weight, reading.rejected, reading.errors, kept)
 
 
 class _Reading:

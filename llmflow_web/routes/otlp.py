@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmflow_web.errors import Busy, LLMFlowError, RequestError, StoreError
 from llmflow_web.net.gather import BodyMemory, Held, gather_body
@@ -46,6 +46,13 @@ class IngestLimits:
     max_wait_s: float = 8.0  # for the turn to be read: exporters give up after 10 s and would send it again
 
 
+class Relay(Protocol):
+    """Where requests go as they came, once they are stored: record.forward.Forwarder.put_received."""
+
+    def __call__(self, signal: Signal, body: bytes, count: int, *, is_json: bool) -> None:
+        """Take a decompressed body of `count` spans, log records or data points."""
+
+
 class OtlpRoutes:
     """Takes the three signals."""
 
@@ -55,9 +62,14 @@ class OtlpRoutes:
         limits: IngestLimits | None = None,
         *,
         on_error: Callable[[ServerCall, BaseException], None] | None = None,
+        relay: Relay | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Store what comes by `intake`. on_error: told of what should not happen."""
+        """Store what comes by `intake`.
+
+        on_error: told of what should not happen. relay: who wants bodies as they came, where anybody does.
+        """
+        self._relay = relay
         self._clock_ns = clock_ns
         self._intake = intake
         self._limits = limits or IngestLimits()
@@ -110,14 +122,27 @@ class OtlpRoutes:
             raise Busy("LLMFlow is stopping.")
         self._intake.check()
         with self._memory.hold() as held:
-            limit = self._limits.max_body_bytes
-            body = await gather_body(call, held, limit)
-            is_json, now_ns = content_type == JSON_TYPE, self._clock_ns()
-            job = partial(_received, signal, body, codings, is_json=is_json, limit=limit, now_ns=now_ns)
-            taken = await self._read(call, held, job)
-            del job, body
+            body = await gather_body(call, held, self._limits.max_body_bytes)
+            is_json = content_type == JSON_TYPE
+            taken = await self._read(call, held, self._job(signal, body, codings, is_json=is_json))
+            del body
+            count = taken.count
             await self._intake.store(_let_go(taken.pieces))
+            if self._relay is not None:
+                self._relay(signal, taken.body, count, is_json=is_json)
         call.respond(200, [("content-type", content_type)], _answer(signal, taken, content_type))
+
+    def _job(self, signal: Signal, body: list[bytes], codings: list[str], *, is_json: bool) -> Callable[[], Received]:
+        return partial(
+            _received,
+            signal,
+            body,
+            codings,
+            is_json=is_json,
+            limit=self._limits.max_body_bytes,
+            now_ns=self._clock_ns(),
+            is_body_kept=self._relay is not None,
+        )
 
     async def _read(self, call: ServerCall, held: Held, job: Callable[[], Received]) -> Received:
         """Read a body when its turn comes."""
@@ -186,14 +211,12 @@ class OtlpPort:
         respond_status(call, 404, message)
 
 
-def _received(
-    signal: Signal, pieces: list[bytes], codings: list[str], *, is_json: bool, limit: int, now_ns: int
-) -> Received:
+def _received(signal: Signal, pieces: list[bytes], codings: list[str], **told: Any) -> Received:
     from llmflow_web.record.received import received  # decoder and conventions: loaded by the first post, in its thread
 
     body = [b"".join(pieces)]
     pieces.clear()
-    return received(signal, body.pop(), codings, is_json=is_json, limit=limit, now_ns=now_ns)
+    return received(signal, body.pop(), codings, **told)
 
 
 def _answer(signal: Signal, taken: Received, content_type: str) -> bytes:

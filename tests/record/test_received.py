@@ -84,6 +84,16 @@ def test_record_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read("metrics", [metric]).rejected == 2
 
 
+def test_body_is_kept_where_it_is_wanted() -> None:
+    """Who wants to send a request on gets it as it was before it was packed, and it is weighed."""
+    body = otlp.encode("traces", [span(1), span(2)], is_json=False)
+    plain = received("traces", body, (), is_json=False, limit=LIMIT, now_ns=NOW_NS)
+    told = {"is_json": False, "limit": LIMIT, "now_ns": NOW_NS, "is_body_kept": True}
+    kept = received("traces", gzip.compress(body), ["gzip"], **told)
+    assert (plain.body, kept.body, kept.count) == (b"", body, 2)
+    assert kept.weight == plain.weight + len(body)
+
+
 @pytest.mark.parametrize(("error", "told"), [(KeyError("x"), BadRequest), (MemoryError(), Busy)])
 def test_decoder_that_stumbles(error: Exception, told: type, monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect in reading a body is the body's, for who sent it; a want of memory passes."""

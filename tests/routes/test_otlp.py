@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import http.client
+import http.server
 import json
 import random
 import socket
@@ -230,6 +231,38 @@ def test_two_at_once(flow) -> None:
         sender.join(PATIENCE_S)
     assert answers == [200] * 4
     assert flow.get("/api/stats")["total_requests"] == 1600
+
+
+def test_sent_on_as_it_came(flow_at) -> None:
+    """With --forward-raw a backend gets each request byte for byte as it came, unpacked, after it is stored."""
+    got: list[tuple[str, str | None, bytes]] = []
+
+    class Backend(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            got.append((self.path, self.headers["content-type"], body))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend) as backend:
+        thread = threading.Thread(target=backend.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{backend.server_port}"
+        settings = {"forward": url, "forward_raw": True, "forward_interval": 0.05, "forward_gzip": False}
+        flow = flow_at(settings=settings)
+        sent = encoded(spans(2, note=KEY))
+        as_json = encoded(logs(1), JSON)
+        assert post(flow, "traces", gzip.compress(sent), content_encoding="gzip").status == 200
+        assert post(flow, "logs", as_json, JSON).status == 200
+        wait_for(lambda: len(got) >= 2, "what is sent on")
+        flow.stop()
+        backend.shutdown()
+        thread.join(PATIENCE_S)
+    assert sorted(got) == [("/v1/logs", JSON, as_json), ("/v1/traces", PROTOBUF, sent)]
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
