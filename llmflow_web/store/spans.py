@@ -269,11 +269,59 @@ class _Forest:
 
 
 def tree(connection: sqlite3.Connection, key: str) -> JSON | None:
-    """Return {"trace": summary, "spans": roots with children}; `key` is a trace_id or the id of any of its spans."""
+    """Return {"trace": summary, "spans": roots with children}; `key` is a trace_id or the id of any of its spans.
+
+    A call that a span is joined to hangs below that span, also when it belongs to another trace: `joined_from` says so.
+    """
     summary = trace_summary(connection, key)
     if summary is None:
         return None
-    return {"trace": summary, "spans": nest(trace_spans(connection, summary["trace_id"]))}
+    rows = trace_spans(connection, summary["trace_id"])
+    roots = nest(rows)
+    _hang_calls(connection, rows, roots)
+    return {"trace": summary, "spans": roots}
+
+
+def _hang_calls(connection: sqlite3.Connection, rows: list[JSON], roots: list[JSON]) -> None:
+    """Put each call below the span that is joined to it, where it is not there already."""
+    by_id = {row["id"]: row for row in rows}
+    hung: set[str] = set()
+    for row in sorted(rows, key=lambda row: bool(row["derived"])):
+        call_id = row["joined_to"]
+        if call_id is None or call_id in hung:
+            continue
+        hung.add(call_id)
+        call = by_id.get(call_id)
+        if call is None:
+            _hang(row, _foreign(connection, call_id))
+        elif not _holds(row, call) and not _holds(call, row):
+            parent = by_id.get(call["parent_id"])
+            for siblings in (roots, parent["children"] if parent else []):
+                siblings[:] = [one for one in siblings if one is not call]
+            _hang(row, call)
+
+
+def _hang(row: JSON, call: JSON | None) -> None:
+    if call is not None:
+        call["joined_from"] = row["id"]
+        row["children"].append(call)
+
+
+def _foreign(connection: sqlite3.Connection, span_id: str) -> JSON | None:
+    """Return a row of another trace, as a row of this tree."""
+    row = get_span(connection, span_id)
+    return None if row is None or row["id"] != span_id else {**row, "children": []}
+
+
+def _holds(row: JSON, wanted: JSON) -> bool:
+    """Say whether a row is another or somewhere above it."""
+    waiting = [row]
+    while waiting:
+        one = waiting.pop()
+        if one is wanted:
+            return True
+        waiting.extend(one["children"])
+    return False
 
 
 _OUTLINE = (
