@@ -8,8 +8,9 @@ import socket
 import pytest
 from routes.api_rig import NOW, ApiRig
 
-from llmflow_web.model import Row, Span
+from llmflow_web.model import PART_REQUEST, PART_RESPONSE, Body, Row, Span
 from llmflow_web.store import export
+from llmflow_web.wire.otlp import decode
 
 NOW_NS = int(NOW) * 1_000_000_000
 COLUMNS = (
@@ -110,3 +111,69 @@ def test_reader_that_goes_stops_the_export(tmp_path, monkeypatch) -> None:
         for _ in range(20):
             rig.get("/api/health")
         assert len(asked) <= held_at + 1
+
+
+# ── traces as a whole ──
+
+
+def call_row(trace: str, key: str, words: str, **more) -> Row:
+    asked = json.dumps({"model": "o3", "messages": [{"role": "user", "content": words}]}).encode()
+    choice = {"index": 0, "message": {"role": "assistant", "content": f"re: {words}"}, "finish_reason": "stop"}
+    answered = json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
+    span = Span(trace, key, start_ns=NOW_NS, duration_ns=10**9, provider="openai", model="o3", status=200, operation="chat",
+                span_name="chat o3", **more)  # fmt: skip
+    return Row(span, [Body(PART_REQUEST, asked, len(asked)), Body(PART_RESPONSE, answered, len(answered))])
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory):
+    with ApiRig(tmp_path_factory.mktemp("data")) as rig:
+        rig.store(
+            call_row("a" * 32, "1" * 16, "hello <script>"),
+            call_row("a" * 32, "2" * 16, "and then", parent_id="1" * 16),
+            call_row("b" * 32, "3" * 16, "another"),
+            *(call_row(f"{number:032x}", f"{number:016x}", "many", tags=["many"]) for number in range(100, 145)),
+        )
+        yield rig
+
+
+def test_named_traces(talks: ApiRig) -> None:
+    """`ids` takes whole traces, named by their id or that of any of their spans, in every form; unknown ones fall out."""
+    ids = f"{'2' * 16},{'b' * 32},nobody,{'a' * 32}"
+    found = talks.get(f"/api/traces/export?ids={ids}").json["traces"]
+    assert [row["id"][0] for row in found] == ["2", "1", "3"]
+    assert talks.get(f"/api/traces/export?format=jsonl&ids={ids}&limit=2").body.count(b"\n") == 2
+    assert talks.get("/api/traces/export?ids=nobody").status == 404
+    assert talks.get(f"/api/traces/export?ids={'x,' * 300}").status == 400
+
+
+def test_html(talks: ApiRig) -> None:
+    """One file holds a trace with its messages, and a browser is told to run nothing in it."""
+    answer = talks.get(f"/api/traces/export?format=html&trace_id={'a' * 32}")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="traces.html"'
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    text = answer.body.decode()
+    assert "hello &lt;script&gt;" in text
+    assert "re: and then" in text
+    assert "another" not in text
+    assert "<script" not in text
+
+
+def test_html_of_some(talks: ApiRig) -> None:
+    """Several traces make one file, up to a limit; none is a 404."""
+    assert talks.get("/api/traces/export?format=html&tag=many&limit=3").body.count(b"<section>") == 3
+    assert talks.get("/api/traces/export?format=html").body.count(b"<section>") == 20
+    assert talks.get("/api/traces/export?format=html&model=none").status == 404
+    assert talks.get("/api/traces/export?format=html&limit=21").status == 400
+
+
+def test_otlp(talks: ApiRig) -> None:
+    """OTLP/JSON holds every span once with its words, and what reads OTLP reads it."""
+    answer = talks.get("/api/traces/export?format=otlp&tag=many")
+    assert answer.headers["content-disposition"] == 'attachment; filename="traces.otlp.json"'
+    spans = decode("traces", answer.body, is_json=True).items
+    assert sorted(span.span_id for span in spans) == [f"{number:016x}" for number in range(100, 145)]
+    assert "many" in json.dumps(spans[0].attributes)
+    assert len(decode("traces", talks.get("/api/traces/export?format=otlp&limit=21").body, is_json=True).items) == 21
+    assert talks.get("/api/traces/export?format=otlp&model=none").json == {"resourceSpans": []}
