@@ -56,6 +56,12 @@ class Router:
         literal = "".join(re.escape(part) if i % 2 == 0 else f"(?P<{part}>[^/]+)" for i, part in enumerate(parts))
         self._patterns.append((re.compile(literal), pattern, {method: handler}))
 
+    @property
+    def routes(self) -> list[tuple[str, str]]:
+        """All that was added, as (method, pattern)."""
+        known = [*self._exact.items(), *((pattern, handlers) for _, pattern, handlers in self._patterns)]
+        return [(method, pattern) for pattern, handlers in known for method in handlers]
+
     def __call__(self, call: ServerCall) -> None:
         """Answer `call` with the handler its method and path name."""
         allowed: set[str] = set()
