@@ -34,7 +34,7 @@ from llmflow_web.record.semconv_messages import Messages, messages_from_logs, me
 from llmflow_web.record.semconv_out import otlp_from_row
 from llmflow_web.record.semconv_stored import MAX_MOMENT_NS, OWN_SCOPE, only_set, resource_json, scope_json
 from llmflow_web.record.semconv_tables import FIRST_CHUNK_EVENTS, finish_reason, provider_name
-from llmflow_web.record.semconv_values import MAX_ERROR_CHARS, as_text, encoded, label, parsed_object, sound
+from llmflow_web.record.semconv_values import MAX_ERROR_CHARS, as_text, encoded, flag, label, parsed_object, sound
 from llmflow_web.wire.otlp_values import STATUS_ERROR, STATUS_OK, Event, Link, OtlpSpan
 
 __all__ = [
@@ -141,7 +141,12 @@ def _agent_name(span: OtlpSpan, span_type: str, fields: Fields) -> str | None:
 
 def _is_stream(span: OtlpSpan, span_type: str, fields: Fields) -> bool:
     told: bool | None = fields.get("is_stream")
-    return told if told is not None else span_type == "llm" and "stream" in span.name.lower()
+    if told is not None or span_type != "llm":
+        return bool(told)
+    if "stream" in span.name.lower() or any(event.name in FIRST_CHUNK_EVENTS for event in span.events):
+        return True
+    parameters = span.attributes.get("llm.invocation_parameters")
+    return "stream" in as_text(parameters) and flag(parsed_object(parameters).get("stream")) is True
 
 
 def _ttft_ms(span: OtlpSpan, fields: Fields) -> float | None:

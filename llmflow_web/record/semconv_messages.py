@@ -139,7 +139,9 @@ def _ended(messages: list[JSON], reason: Any) -> list[JSON]:
 def _openinference(tree: JSON, role: str) -> list[JSON]:
     """Read llm.input_messages.N and llm.output_messages.N."""
     message = _branch(tree, "message") or tree
-    contents = [_openinference_part(_branch(one, "message_content")) for one in _listed(message.get("contents"))]
+    told = [_branch(one, "message_content") for one in _listed(message.get("contents"))]
+    # Of Anthropic's tool calls only the type stands among the contents; the calls themselves follow.
+    contents = [_openinference_part(part) for part in told if part != {"type": "tool_use"}]
     calls = [_branch(one, "tool_call") for one in _listed(message.get("tool_calls"))]
     item: JSON = {"role": message.get("role") or role, "content": contents or _content(message.get("content"))}
     if message.get("function_call_name"):
@@ -207,7 +209,8 @@ class _Source:
 
 def _read(source: _Source) -> Messages:
     return {
-        "input": _first_of(_INPUTS, source),
+        # Instructions may stand beside messages that are written in another way, as on pydantic-ai's agents.
+        "input": instructions(source.details.get("gen_ai.system_instructions")) + _first_of(_INPUTS, source),
         "output": _first_of(_OUTPUTS, source),
         "tools": _tools(source),
     }
@@ -215,7 +218,7 @@ def _read(source: _Source) -> Messages:
 
 def _first_of(readers: Iterable[Callable[[_Source], list[JSON]]], source: _Source) -> list[JSON]:
     for read in readers:
-        found = read(source)
+        found = [message for message in read(source) if message["parts"]]  # without: its content was held back
         if found:
             return found
     return []
@@ -226,9 +229,7 @@ def _is_message(name: str) -> bool:
 
 
 def _current_input(source: _Source) -> list[JSON]:
-    details = source.details
-    asked = conversation(details.get("gen_ai.input.messages"), "user")
-    return instructions(details.get("gen_ai.system_instructions")) + asked
+    return conversation(source.details.get("gen_ai.input.messages"), "user")
 
 
 def _current_output(source: _Source) -> list[JSON]:
