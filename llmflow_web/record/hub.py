@@ -247,7 +247,7 @@ class Hub:
     @property
     def has_subscribers(self) -> bool:
         """Say whether anybody wants batches of rows."""
-        return any(listener.is_subscribed for listener in self._listeners)
+        return any(listener.is_subscribed and listener.wants.traces for listener in self._listeners)
 
     def forget(self, listener: Listener) -> None:
         """A peer has gone."""

@@ -338,3 +338,44 @@ def test_forgotten_listener_hears_nothing() -> None:
         desk.hub.close()
 
     run(scenario)
+
+
+def test_running_calls_are_told_to_those_who_want_them() -> None:
+    """A subscriber hears of running calls its filter lets through, after the rows that were committed before; ends all."""
+
+    async def scenario() -> None:
+        desk = Desk(coalesce_s=30)
+        peers = {name: Peer() for name in ("plain", "all", "model", "outcome", "logs")}
+        listeners = {name: desk.hub.listen(peer) for name, peer in peers.items()}
+        desk.hub.subscribe(listeners["all"], None)
+        desk.hub.subscribe(listeners["model"], Filter.from_query({"model": "other"}))
+        desk.hub.subscribe(listeners["outcome"], Filter.from_query({"status": "ok"}))
+        desk.hub.subscribe(listeners["logs"], None, None, Wants(traces=False))
+        desk.hub.publish(batch(1))
+        desk.hub.tell_running([row(2, status=None, running=True)], [{"id": "s1", "trace_id": "t1"}])
+        told = {name: [one["op"] for one in peer.of("trace")] for name, peer in peers.items()}
+        assert told.pop("all")[-2:] == ["running", "ended"]
+        assert told == {"plain": [], "model": ["ended"], "outcome": ["new", "ended"], "logs": []}
+        desk.hub.close()
+
+    asyncio.run(scenario())
+
+
+def test_it_is_known_whether_anybody_subscribes() -> None:
+    """Who only watches one by one, or wants no traces, is no subscriber; the hook is called at each subscription."""
+
+    async def scenario() -> None:
+        desk, calls = Desk(), []
+        desk.hub.on_subscribe = lambda: calls.append(1)
+        listener = desk.hub.listen(Peer())
+        assert not desk.hub.has_subscribers
+        desk.hub.subscribe(listener, None, None, Wants(traces=False))
+        assert not desk.hub.has_subscribers
+        desk.hub.subscribe(listener, None)
+        assert desk.hub.has_subscribers
+        desk.hub.forget(listener)
+        assert not desk.hub.has_subscribers
+        assert len(calls) == 2
+        desk.hub.close()
+
+    asyncio.run(scenario())
