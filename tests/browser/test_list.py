@@ -221,6 +221,38 @@ def test_a_cut_socket_loses_and_doubles_nothing(mock: Maker, new_page: Maker) ->
     assert len(keys) == len(set(keys)) == 22
 
 
+def test_what_comes_while_the_list_is_asked_for_is_shown(mock: Maker, new_page: Maker) -> None:
+    """A row told of by the socket before the first answer, which does not have it yet, is not lost."""
+    server = mock(mock_traces.many(3))
+    server.world.holds_first = True
+    server.world.is_open.clear()
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(".traces", state="attached")
+    page.wait_for_selector(".live[data-state=live]")
+    page.mouse.move(5, 5)
+    server.world.arrive(mock_traces.simple(900, preview_in="came early", timestamp=4_000_000_000_000))
+    server.world.is_open.set()
+    page.wait_for_selector(f"{ROWS}:has-text('came early')")
+
+
+def test_what_comes_before_the_subscription_is_asked_for(mock: Maker, new_page: Maker) -> None:
+    """The subscription names the last change the list knew of; when the server tells of a gap, the list is mended."""
+    server = mock(mock_traces.many(3))
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    page.mouse.move(5, 5)
+    until(page, "document.querySelector('#live').dataset.state === 'live'")
+    while not server.world.subscriptions:
+        page.wait_for_timeout(25)
+    newest = max(trace["row"]["change"] for trace in server.world.traces)
+    assert server.world.subscriptions[0]["after"] == newest
+    server.world.traces.insert(0, mock_traces.simple(900, preview_in="came between", timestamp=4_000_000_000_000))
+    server.world.emit({"type": "gap", "from": newest, "to": newest + 1})
+    page.wait_for_selector(f"{ROWS}:has-text('came between')")
+
+
 def test_pause_counts_and_resume_catches_up(mock: Maker, new_page: Maker) -> None:
     """Paused, new rows are only counted; resuming shows them."""
     server = mock(mock_traces.many(5))

@@ -23,7 +23,9 @@ export class Live extends EventTarget {
     this.isPaused = false;
     this.missed = 0; // rows that came while paused
     this.tries = 0;
-    this.seq = 0;
+    this.seq = -1; // the last change known of
+    this.isSubscribed = false; // on this socket
+    this.isHeld = false;
     this.retryAt = 0;
     /** @type {WebSocket|null} */
     this.socket = null;
@@ -42,9 +44,22 @@ export class Live extends EventTarget {
     addEventListener("pageshow", (event) => event.persisted && this.retry());
   }
 
-  /** What the list shows, so that the server sends just that. @param {Record<string, string>|null} filter */
-  subscribe(filter) {
+  /**
+   * What the list shows, so that the server sends just that. Who is still asking for the first rows says so, and then what
+   * these know of: what came between them and the subscription is asked for again.
+   * @param {Record<string, string>|null} filter @param {boolean} [isAsking]
+   */
+  subscribe(filter, isAsking = false) {
     this.filter = filter;
+    this.isHeld = isAsking && !this.isSubscribed;
+    this.#send();
+  }
+
+  /** The rows asked for are there. @param {number} change the last they know of */
+  knows(change) {
+    if (!this.isHeld) return;
+    this.isHeld = false;
+    this.seq = Math.max(this.seq, change);
     this.#send();
   }
 
@@ -68,6 +83,7 @@ export class Live extends EventTarget {
   #connect() {
     const socket = new this.make(this.address);
     this.socket = socket;
+    this.isSubscribed = false;
     socket.onopen = () => {
       const isBack = this.tries > 0;
       this.tries = 0;
@@ -110,8 +126,9 @@ export class Live extends EventTarget {
   }
 
   #send() {
-    if (this.socket?.readyState !== 1 || !this.filter) return;
-    this.socket.send(JSON.stringify({ type: "subscribe", traces: true, filter: this.filter, ...(this.seq ? { after: this.seq } : {}) }));
+    if (this.socket?.readyState !== 1 || !this.filter || this.isHeld) return;
+    this.isSubscribed = true;
+    this.socket.send(JSON.stringify({ type: "subscribe", traces: true, filter: this.filter, ...(this.seq >= 0 ? { after: this.seq } : {}) }));
   }
 
   /** @param {string} data */

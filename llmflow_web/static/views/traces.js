@@ -29,6 +29,7 @@ export function mount(el, state) {
   let filter = empty();
   let pages = new Pages();
   let isLoaded = false;
+  let hasMissed = false; // rows came while the list was being asked for
   let asking = new AbortController();
   /** Rows that came while the list must not move. @type {Map<string, any>} */
   const waiting = new Map();
@@ -73,7 +74,8 @@ export function mount(el, state) {
     asking.abort();
     asking = new AbortController();
     const { signal } = asking;
-    state.live.subscribe(filter.sort ? null : toApi(filter)); // children too: they change their root's sums
+    hasMissed = false;
+    state.live.subscribe(filter.sort ? null : toApi(filter), true); // children too: they change their root's sums
     loading.clear();
     try {
       const first = await list({ roots: 1, limit: PAGE, ...toApi(filter) }, signal);
@@ -81,6 +83,8 @@ export function mount(el, state) {
       pages.append(first.rows, null, first.next);
       waiting.clear();
       isLoaded = true;
+      state.live.knows(Math.max(0, ...first.rows.map((row) => row.change ?? row.seq ?? 0)));
+      if (hasMissed) refresh();
       note.hidden = !first.note;
       setText(note, first.note ?? "");
       grid.el.scrollTop = 0;
@@ -146,6 +150,7 @@ export function mount(el, state) {
   // ---- live
   /** @param {string} op */
   function enqueue(op, rows) {
+    hasMissed = true;
     queue.push(...rows.map((row) => ({ op, row })));
     commit ||= window.setTimeout(work, document.hidden ? 2000 : COMMIT_MS);
   }
