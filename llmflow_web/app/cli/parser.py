@@ -62,6 +62,7 @@ def make_parser(command: str) -> argparse.ArgumentParser:
 
 def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
     text = setting.help if setting.kind.is_switch else f"{setting.help} [{setting.default_text}]"
+    text = text.replace("%", "%%")  # argparse would fill in
     positive = "--" + setting.name.replace("_", "-")
     if not setting.kind.is_switch:
         group.add_argument(positive, action="append", dest=setting.name, metavar=setting.kind.metavar, help=text)
@@ -70,7 +71,7 @@ def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
     if not setting.name.startswith("no_"):
         words["--no-" + setting.name.replace("_", "-")] = "off"
     for flag, word in words.items():
-        shown = argparse.SUPPRESS if flag != setting.flag else text if flag == positive else _denied(setting.help)
+        shown = argparse.SUPPRESS if flag != setting.flag else text if flag == positive else _denied(text)
         group.add_argument(flag, action="append_const", const=word, dest=setting.name, help=shown)
 
 
