@@ -271,7 +271,7 @@ def _histogram(world: World, _: str, params: dict[str, str]) -> Any:
     for row in rows:
         bucket = buckets[(row["timestamp"] - start) // step]
         bucket["count"] += 1
-        bucket["errors"] += row["status"] >= 400
+        bucket["errors"] += (row["status"] or 0) >= 400
     return {"buckets": buckets}
 
 

@@ -115,9 +115,24 @@ def sse() -> str:
     return "".join(f"data: {word}\n\n" for word in words) + "data: [DONE]\n\n"
 
 
+DRAWN = (
+    "id", "parent_id", "timestamp", "duration_ms", "ttft_ms", "span_type", "span_name", "operation", "provider", "model",
+    "request_model", "request_path", "source", "status", "total_tokens", "estimated_cost", "joined_to", "error",
+)  # fmt: skip
+
+
+def outline(row: Row) -> Row:
+    """Return a span as a tree's outline holds it: what is drawn, without what is not set."""
+    node = {name: row[name] for name in DRAWN if row.get(name) is not None}
+    node.update(parent_id=row["parent_id"], start_ns=str(row["timestamp"] * 1_000_000), children=[])
+    if row["is_stream"]:
+        node["is_stream"] = True
+    return node
+
+
 def trace_of(spans: list[Row], details: dict[str, dict[str, Any]]) -> Trace:
     """Put the spans of one trace together. The first is the root."""
-    nodes = {row["id"]: {**row, "start_ns": str(row["timestamp"] * 1_000_000), "children": []} for row in spans}
+    nodes = {row["id"]: outline(row) for row in spans}
     roots = []
     for node in nodes.values():
         parent = nodes.get(node["parent_id"])
@@ -138,6 +153,8 @@ def trace_of(spans: list[Row], details: dict[str, dict[str, Any]]) -> Trace:
         "total_cost": cost,
         "total_tokens": tokens,
         "span_count": len(spans),
+        "error_count": sum(row["status"] >= 400 for row in spans),
+        "unpriced_count": 0,
     }
     return {
         "row": root,

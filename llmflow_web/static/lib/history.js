@@ -7,7 +7,18 @@ import { startOf } from "./tree.js";
 
 /** A message's words as one text: how two calls tell the same thing may differ in what is not said. @param {Message} message */
 function words(message) {
-  return JSON.stringify([message.role, message.name ?? "", (message.parts ?? []).filter((part) => part.type !== "reasoning")]);
+  const parts = (message.parts ?? []).filter((part) => part.type !== "reasoning" && !(part.type === "text" && !part.text));
+  return JSON.stringify([message.role, message.name ?? "", parts.map((part) => (part.type === "tool_call" ? { ...part, arguments: canonical(part.arguments) } : part))]);
+}
+
+/** Arguments that were only written anew are the same. @param {unknown} given */
+function canonical(given) {
+  if (typeof given !== "string") return given;
+  try {
+    return JSON.parse(given);
+  } catch {
+    return given;
+  }
 }
 
 /** How many of the first messages of `now` the call before had already, asked or answered. @param {Message[]} before its input and output @param {Message[]} now */
@@ -19,7 +30,7 @@ export function unchanged(before, now) {
 
 /** The call to a model that began last before this one ended anything: its messages may be the beginning of ours. @param {Span[]} spans all of the trace @param {string} id @returns {Span|null} */
 export function callBefore(spans, id) {
-  const calls = spans.filter((span) => (span.span_type === "llm" || span.operation === "chat") && !span.joined_to).sort((a, b) => startOf(a) - startOf(b));
+  const calls = spans.filter((span) => span.span_type === "llm" && !span.joined_to).sort((a, b) => startOf(a) - startOf(b));
   const at = calls.findIndex((span) => span.id === id);
   return at > 0 ? calls[at - 1] : null;
 }

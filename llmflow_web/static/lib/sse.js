@@ -5,9 +5,10 @@
 
 /**
  * @param {string} text the body as it came @param {[number, number][]} [arrivals] (offset, ms) of each piece that arrived
- * @param {{most?: number, areLines?: boolean}} [options] @returns {StreamEvent[]}
+ * @param {{most?: number, areLines?: boolean, bytesBefore?: number}} [options] bytesBefore: of the body, when `text` is a later part of it
+ * @returns {StreamEvent[]}
  */
-export function events(text, arrivals = [], { most = 50_000, areLines = false } = {}) {
+export function events(text, arrivals = [], { most = 50_000, areLines = false, bytesBefore = 0 } = {}) {
   /** @type {StreamEvent[]} */
   const list = [];
   const blocks = areLines ? /\r?\n/g : /\r\n\r\n|\n\n|\r\r/g;
@@ -20,7 +21,7 @@ export function events(text, arrivals = [], { most = 50_000, areLines = false } 
     if (event) list.push({ ...event, offset: start, ms: null });
     start = match ? stop + match[0].length : text.length;
   }
-  stampAll(text, list, arrivals);
+  stampAll(text, list, arrivals, bytesBefore);
   return list;
 }
 
@@ -40,12 +41,11 @@ function one(block) {
   return data.length || event ? { event, data: data.join("\n") } : null;
 }
 
-/** Give each event the time its piece arrived. Arrivals count bytes, we count characters. @param {string} text @param {StreamEvent[]} list @param {[number, number][]} arrivals */
-function stampAll(text, list, arrivals) {
+/** Give each event the time its piece arrived. Arrivals count bytes, we count characters. @param {string} text @param {StreamEvent[]} list @param {[number, number][]} arrivals @param {number} bytes how many lie before the text */
+function stampAll(text, list, arrivals, bytes) {
   if (!arrivals.length) return;
   const encoder = new TextEncoder();
   let at = -1;
-  let bytes = 0;
   let counted = 0;
   for (const event of list) {
     bytes += encoder.encode(text.slice(counted, event.offset)).length;

@@ -7,13 +7,19 @@
  * @typedef {{span: Span, depth: number, children: number, position: number, siblings: number, parent: number}} Row
  */
 
+/** A waterfall of 10,000 spans asks for each start a dozen times. @type {WeakMap<Span, number>} */
+const starts = new WeakMap();
+
 /** Start in ms, with the fraction when nanoseconds are known. @param {Span} span */
 export function startOf(span) {
-  if (span.start_ns && /^\d{7,}$/.test(span.start_ns)) {
+  if (!span.start_ns) return span.timestamp ?? 0;
+  let start = starts.get(span);
+  if (start === undefined) {
     const cut = span.start_ns.length - 6;
-    return Number(span.start_ns.slice(0, cut)) + Number(span.start_ns.slice(cut)) / 1e6;
+    start = /^\d{7,}$/.test(span.start_ns) ? Number(span.start_ns.slice(0, cut)) + Number(span.start_ns.slice(cut)) / 1e6 : (span.timestamp ?? 0);
+    starts.set(span, start);
   }
-  return span.timestamp ?? 0;
+  return start;
 }
 
 /**
@@ -64,6 +70,7 @@ export function nest(spans) {
  */
 export function withTwins(roots) {
   const rows = flatten(roots, new Set());
+  if (!rows.some(({ span }) => span.joined_to)) return roots;
   const byId = new Map(rows.map((row) => [row.span.id, row.span]));
   /** @type {Map<Span, Span>} */
   const calls = new Map();

@@ -148,7 +148,7 @@ export function axis(box, over, view, most = 5) {
   const hidden = over.breaks.filter((gap) => gap.to > view.from && gap.from < view.to).reduce((sum, gap) => sum + gap.ms, 0);
   const raw = Math.max(1e-6, to - from - hidden) / most;
   const size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= raw * 0.999) ?? size * 10;
+  const step = [1, 2, 2.5, 5, 10].map((n) => n * size).find((n) => n >= raw * 0.999) ?? size * 10;
   const list = [];
   let last = -Infinity;
   const begin = Math.max(0, Math.ceil((from - box.start) / step - 1e-6));

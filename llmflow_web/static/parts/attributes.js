@@ -5,7 +5,7 @@ import { copyButton, h, iconButton, time } from "./dom.js";
 import { asText, jsonTree } from "./json.js";
 
 const LONG = 200;
-const NOT_SHOWN = new Set(["cost_detail", "preview_in", "preview_out", "notes", "dropped", "counts"]);
+const NOT_SHOWN = new Set(["cost_detail", "preview_in", "preview_out", "notes", "dropped", "counts", "seq", "change", "is_root"]);
 /** Columns that the filter bar has a word for. @type {Record<string, string>} */
 const FIELDS = { model: "model", provider: "provider", span_name: "name", session_id: "session", user_id: "user", source: "source", span_type: "kind", trace_id: "trace", id: "span", request_model: "model" };
 
@@ -20,7 +20,7 @@ export function mountAttributes(el, detail, { onFilter, addressOf }) {
   const sent = Object.entries(detail.attributes ?? {});
   const table = (/** @type {[string, any][]} */ rows) => attributeTable(rows, onFilter);
   const sections = [
-    section("Recorded", table(recorded)),
+    section("Recorded", attributeTable(recorded, onFilter, true)),
     section("Attributes", sent.length ? table(sent) : h("p", { class: "muted" }, "None were sent with this span.")),
     (otlp.events ?? []).length ? section("Events", eventList(otlp.events, detail.trace, table)) : null,
     (otlp.links ?? []).length ? section("Links", linkList(otlp.links, table, addressOf)) : null,
@@ -39,17 +39,18 @@ function section(title, ...content) {
   return h("section", { "aria-label": title }, h("h2", null, title), content);
 }
 
-/** @param {[string, any][]} rows @param {(field: string, value: string, isNot: boolean) => void} onFilter */
-function attributeTable(rows, onFilter) {
-  return h("table", { class: "attrs" }, h("thead", { class: "sr" }, h("tr", null, ["Name", "Value", "Actions"].map((name) => h("th", { scope: "col" }, name)))),
+/** @param {[string, any][]} rows @param {(field: string, value: string, isNot: boolean) => void} onFilter @param {boolean} [isOurs] rows of our own columns */
+function attributeTable(rows, onFilter, isOurs = false) {
+  return h("table", { class: "attrs" }, h("thead", null, h("tr", null, ["Name", "Value", "Actions"].map((name) => h("th", { scope: "col" }, h("span", { class: "sr" }, name))))),
     h("tbody", null, rows.map(([name, value]) => {
       const isPlain = value === null || typeof value !== "object";
       const words = isPlain ? String(value) : null;
-      const field = FIELDS[name] ?? "";
+      const field = isOurs ? FIELDS[name] : ""; // a column without a word in the search cannot be searched for
+      const canFilter = words !== null && words !== "" && words.length < LONG && field !== undefined;
       return h("tr", { data: { words: `${name} ${isPlain ? words : JSON.stringify(value)}`.slice(0, 4000).toLowerCase() } },
         h("th", { scope: "row", class: "mono" }, format.visible(name)),
-        h("td", { class: "mono", data: words && words.length < LONG ? { field, value: words } : {} }, valueNode(name, value)),
-        h("td", { class: "acts" }, words && words.length < LONG ? iconButton("search", `Filter the list by this ${format.visible(name)}`, (event) => onFilter(field, words, event.shiftKey), { class: "ghost small" }) : null, copyButton(() => asText(value ?? ""), `Copy ${format.visible(name)}`)));
+        h("td", { class: "mono", data: canFilter ? { field, value: words } : {} }, valueNode(name, value)),
+        h("td", { class: "acts" }, canFilter ? iconButton("search", `Filter the list by this ${format.visible(name)}`, (event) => onFilter(field, words, event.shiftKey), { class: "ghost small" }) : null, copyButton(() => asText(value ?? ""), `Copy ${format.visible(name)}`)));
     })));
 }
 

@@ -16,7 +16,7 @@ export class Body {
     this.size = message.size ?? this.text.length;
     this.offset = 0;
     this.shown = this.isPartial ? HEAD_BYTES : this.size;
-    this.decoder = new TextDecoder();
+    this.decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // the head, which the server decoded, has it too
   }
 
   get isWhole() {

@@ -17,12 +17,22 @@ export function mountEvents(body, detail) {
   const areLines = isLines(detail.response.headers, detail.response.body);
   /** @type {[number, number][]} */
   let arrivals = detail.response.arrivals ?? [];
-  let all = read();
+  /** @type {import("../lib/sse.js").StreamEvent[]} */
+  let all = [];
   let shown = 0;
+  let readChars = 0;
+  let readBytes = 0;
+  read();
 
+  /** Cut what has come since into events; the last one may go on in the next piece. */
   function read() {
-    const found = events(body.text, arrivals, { areLines });
-    return body.isWhole ? found : found.slice(0, -1); // the last one may go on in the next piece
+    const text = body.text.slice(readChars);
+    const found = events(text, arrivals, { areLines, bytesBefore: readBytes });
+    const last = body.isWhole ? null : found.pop();
+    const end = body.isWhole ? text.length : (last?.offset ?? 0);
+    readBytes += new TextEncoder().encode(text.slice(0, end)).length;
+    readChars += end;
+    for (const event of found) all.push(event);
   }
 
   function add() {
@@ -36,9 +46,9 @@ export function mountEvents(body, detail) {
   async function next() {
     more.disabled = true;
     try {
-      if (shown >= all.length && !body.isWhole) {
+      if (all.length - shown < STEP && !body.isWhole) {
         await body.more();
-        all = read();
+        read();
       }
       add();
     } catch (error) {
@@ -47,14 +57,19 @@ export function mountEvents(body, detail) {
     more.disabled = false;
   }
 
+  function restart() {
+    put(list);
+    all = [];
+    shown = readChars = readBytes = 0;
+  }
+
   add();
   if (!detail.response.arrivals && detail.trace?.is_stream) {
     arrivalsOf(detail.trace).then((found) => {
       if (!found.length || !box.isConnected) return;
       arrivals = found;
-      all = read();
-      put(list);
-      shown = 0;
+      restart();
+      read();
       add();
     });
   }

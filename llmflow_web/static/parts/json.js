@@ -7,6 +7,7 @@ import { copyButton, h } from "./dom.js";
 const SLICE = 100;
 export const HEAD_CHARS = 65_536;
 const STEP_CHARS = 262_144;
+const BLOCK_CHARS = 4096;
 
 /**
  * Where a tree's nodes come from: the value itself, or a worker that holds it.
@@ -95,18 +96,38 @@ function quoted(text) {
 }
 
 /**
+ * Put text into a `pre` in blocks that the browser lays out only where they are looked at: megabytes in one block take seconds.
+ * Cut at line ends where there are any near. @param {HTMLElement} pre @param {string} text
+ */
+export function pour(pre, text) {
+  const blocks = document.createDocumentFragment();
+  for (let at = 0; at < text.length;) {
+    let piece = head(text.slice(at, at + BLOCK_CHARS), BLOCK_CHARS);
+    const end = at + piece.length < text.length ? Math.max(piece.lastIndexOf("\n"), piece.lastIndexOf(" ", piece.length - 2)) : -1;
+    if (end > BLOCK_CHARS / 2) piece = piece.slice(0, end + 1);
+    blocks.append(h("span", null, piece));
+    at += piece.length;
+  }
+  pre.classList.add("poured");
+  pre.append(blocks);
+}
+
+/**
  * Text of any length: the head at once, the rest piece by piece. @param {string} text @param {{size?: number|null, cls?: string}} [options]
  */
 export function longText(text, { size = null, cls = "code" } = {}) {
   let shown = Math.min(text.length, HEAD_CHARS);
-  const pre = h("pre", { class: cls, tabindex: 0, "aria-label": "Text", dir: "auto" }, head(text, shown));
+  const pre = h("pre", { class: cls, tabindex: 0, "aria-label": "Text", dir: "auto" });
+  const first = head(text, shown);
+  if (first.length > BLOCK_CHARS) pour(pre, first);
+  else pre.append(first);
   if (shown >= text.length) return pre;
-  shown = pre.textContent.length;
+  shown = first.length;
   const label = () => `Show more (${bytes(shown)} of ${bytes(size ?? text.length)})`;
   const more = h("button", {
     type: "button", class: "button", onclick: () => {
       const piece = head(text.slice(shown), STEP_CHARS);
-      pre.append(piece);
+      pour(pre, piece);
       shown += piece.length;
       if (shown >= text.length) more.remove();
       else more.textContent = label();

@@ -145,7 +145,7 @@ function plainValues(detail) {
 
 /** @param {string} title @param {() => string} text */
 function section(title, content, text) {
-  return h("section", { class: "msg", "aria-label": title }, h("header", null, h("h3", null, title), h("span", { class: "grow" }), copyButton(text, `Copy ${title.toLowerCase()}`)), h("div", { class: "msg-body" }, content));
+  return h("article", { class: "msg", "aria-label": title }, h("header", null, h("h2", null, title), h("span", { class: "grow" }), copyButton(text, `Copy ${title.toLowerCase()}`)), h("div", { class: "msg-body" }, content));
 }
 
 /** @param {Message} message @param {Context} context @param {boolean} [isOutput] */
@@ -156,8 +156,8 @@ function card(message, context, isOutput = false) {
   const text = parts.filter((part) => part.type === "text").map((part) => part.text ?? "").join("\n\n");
   const isFolded = /^(system|developer)$/.test(role) && text.length > SYSTEM_CHARS;
   const content = h("div", { class: "msg-body" }, parts.length ? parts.map((part) => partNode(part, context)) : h("span", { class: "muted" }, "(empty)"));
-  return h("section", { class: "msg", data: { role }, "aria-label": `${role}${message.name ? ` ${visible(message.name)}` : ""} message` },
-    h("header", null, h("h3", null, role), message.name ? h("span", { class: "muted mono" }, visible(message.name)) : null, isOutput ? h("span", { class: "pill" }, "answer") : null,
+  return h("article", { class: "msg", data: { role }, "aria-label": `${role}${message.name ? ` ${visible(message.name)}` : ""} message` },
+    h("header", null, h("h2", null, role), message.name ? h("span", { class: "muted mono" }, visible(message.name)) : null, isOutput ? h("span", { class: "pill" }, "answer") : null,
       message.finish_reason ? h("span", { class: "muted" }, visible(message.finish_reason)) : null, h("span", { class: "grow" }),
       text ? h("span", { class: "muted size" }, `${count(text.length)} chars`) : null, text ? copyButton(() => text, `Copy ${role} message`) : null),
     isFolded ? folded(content, text) : content);
@@ -202,7 +202,7 @@ function toolCall(part, context) {
   return h("div", { class: "tool" },
     h("div", { class: "tool-head" }, icon("tool"), h("strong", { class: "mono" }, visible(part.name || "tool")), part.id ? h("span", { class: "muted mono" }, visible(part.id)) : null, h("span", { class: "grow" }), span ? took(span, context) : null, copyButton(() => asText(part.arguments ?? ""), "Copy arguments")),
     argumentsNode(part.arguments),
-    result ? h("div", { class: "tool-result" }, h("h4", null, "Result", h("span", { class: "grow" }), copyButton(() => asText(result.content ?? ""), "Copy result")), resultNode(result, context.mode)) : null);
+    result ? h("div", { class: "tool-result" }, h("div", { class: "result-head" }, "Result", h("span", { class: "grow" }), copyButton(() => asText(result.content ?? ""), "Copy result")), resultNode(result, context.mode)) : null);
 }
 
 /** How long the tool ran, from its own span. @param {Context} context */
@@ -260,6 +260,6 @@ function lazyLine(title, short, build) {
 }
 
 function errorCard(trace) {
-  return h("section", { class: "msg is-error", "aria-label": "Error" }, h("header", null, icon("error"), h("h3", null, `Error ${trace.status ?? ""}`), h("span", { class: "muted" }, trace.duration_ms == null ? "" : `after ${duration(trace.duration_ms)}`), h("span", { class: "grow" }), copyButton(() => String(trace.error), "Copy error")),
+  return h("article", { class: "msg is-error", "aria-label": "Error" }, h("header", null, icon("error"), h("h2", null, `Error ${trace.status ?? ""}`), h("span", { class: "muted" }, trace.duration_ms == null ? "" : `after ${duration(trace.duration_ms)}`), h("span", { class: "grow" }), copyButton(() => String(trace.error), "Copy error")),
     h("div", { class: "msg-body" }, longText(String(trace.error), { cls: "plain mono" })));
 }

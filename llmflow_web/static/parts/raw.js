@@ -6,7 +6,7 @@ import { isLines, isStream } from "../lib/sse.js";
 import { Body } from "./body.js";
 import { announce, copyButton, h, put, setAttr } from "./dom.js";
 import { mountEvents } from "./events.js";
-import { asText, jsonTree, longText } from "./json.js";
+import { asText, jsonTree, longText, pour } from "./json.js";
 import { LONG_JSON, longJson } from "./longjson.js";
 
 /** @param {HTMLElement} el */
@@ -43,7 +43,7 @@ function side(title, line, message, body, more) {
   else put(area, h("p", { class: "muted" }, "No body."));
   const copyBody = async () => (body.isWhole ? asText(body.isText ? body.text : message.body) : (await fetch(body.address)).text());
   return h("section", { class: "raw", "aria-label": title },
-    h("header", null, h("h3", null, title), line, h("span", { class: "grow" }), h("span", { class: "muted" }, message.size == null ? "" : bytes(message.size)), views.length > 1 ? choices : null, message.body != null ? copyButton(copyBody, `Copy ${part} body`) : null),
+    h("header", null, h("h2", null, title), line, h("span", { class: "grow" }), h("span", { class: "muted" }, message.size == null ? "" : bytes(message.size)), views.length > 1 ? choices : null, message.body != null ? copyButton(copyBody, `Copy ${part} body`) : null),
     message.is_cut ? h("p", { class: "hint" }, "Only the beginning of this body was kept.") : null,
     message.is_raw ? h("p", { class: "hint" }, "This body is compressed in a way that LLMFlow cannot undo.") : null,
     headers.length ? headerTable(title, headers) : null, area);
@@ -72,13 +72,14 @@ function headerTable(title, headers) {
 
 /** The head at once, the rest slice by slice. @param {Body} body */
 function partialText(body) {
-  const pre = h("pre", { class: "code", tabindex: 0, "aria-label": "Text", dir: "auto" }, body.text);
+  const pre = h("pre", { class: "code", tabindex: 0, "aria-label": "Text", dir: "auto" });
+  pour(pre, body.text);
   const more = h("button", { type: "button", class: "button", hidden: body.isWhole, onclick: async () => {
     more.disabled = true;
     try {
       const piece = await body.more();
       if (piece.isFromStart) pre.textContent = "";
-      pre.append(piece.text);
+      pour(pre, piece.text);
       more.textContent = label();
       more.hidden = body.isWhole;
     } catch (error) {

@@ -28,7 +28,8 @@ export function backButton(close) {
 }
 
 /** @param {Shown} shown @param {HTMLElement} bill @returns {[string, any, string?][]} */
-function facts({ detail: { trace }, now }, bill) {
+function facts({ detail: { trace }, tree, isMany, now }, bill) {
+  if (isMany && tree?.trace && isFrame(trace)) return wholeFacts(trace, tree.trace, now());
   const speed = format.tokensPerSecond(trace);
   const isCall = Boolean(trace.model || trace.estimated_cost || trace.total_tokens);
   const length = trace.running ? `${format.duration(now() - trace.timestamp)} so far` : format.duration(trace.duration_ms);
@@ -43,6 +44,22 @@ function facts({ detail: { trace }, now }, bill) {
     ["Provider", trace.provider && h("span", { data: { field: "provider", value: trace.provider } }, format.visible(trace.provider))],
   ];
   return all.filter(([, value]) => value != null && value !== "" && value !== false);
+}
+
+/** A root that only holds others: what counts is the whole trace. */
+function isFrame(trace) {
+  return !trace.parent_id && !trace.model && !trace.total_tokens;
+}
+
+/** @param {number} now @returns {[string, any, string?][]} */
+function wholeFacts(trace, sum, now) {
+  /** @type {[string, any, string?][]} */
+  const all = [
+    ["Duration", h("span", { class: "took-so-far" }, trace.running ? `${format.duration(now - trace.timestamp)} so far` : format.duration(sum.duration_ms))],
+    ["Cost", h("span", { title: "of the whole trace" }, format.costSum(sum.total_cost, sum.unpriced_count))], ["Tokens", format.count(sum.total_tokens)], ["Spans", format.count(sum.span_count)],
+    ["Errors", sum.error_count ? h("span", { class: "is-danger" }, format.count(sum.error_count)) : null], ["Agent", trace.agent_name && format.visible(trace.agent_name)],
+  ];
+  return all.filter(([, value]) => value != null && value !== "");
 }
 
 /** @param {HTMLElement} bill */
@@ -72,9 +89,9 @@ function model(trace) {
 }
 
 /** @param {Shown} shown */
-function whole({ tree, isMany }) {
+function whole({ detail: { trace }, tree, isMany }) {
   const sum = tree?.trace;
-  if (!isMany || !sum) return null;
+  if (!isMany || !sum || isFrame(trace)) return null;
   return h("div", { class: "ids whole" }, h("span", null, `Whole trace: ${format.plural(sum.span_count, "span")} · ${format.duration(sum.duration_ms)} · ${format.compact(sum.total_tokens)} tokens · ${format.costSum(sum.total_cost, sum.unpriced_count)}`,
     sum.error_count ? ` · ${format.plural(sum.error_count, "error")}` : ""));
 }
@@ -111,7 +128,7 @@ export function short(id) {
 }
 
 function notes(trace) {
-  const all = [...(trace.notes ?? []).map((note) => note), ...(trace.dropped ?? []).map((what) => `dropped: ${what}`)];
+  const all = [...(trace.notes ?? []), ...(trace.dropped ?? []).map((what) => `dropped: ${what}`)];
   return all.length ? h("ul", { class: "notes", "aria-label": "Notes" }, all.map((note) => h("li", null, format.visible(note)))) : null;
 }
 

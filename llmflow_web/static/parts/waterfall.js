@@ -163,7 +163,7 @@ export function mountWaterfall(el, { roots: given, onSelect }) {
       put(axis, h("span", null, chart.length === "cost" ? `longest bar ${format.cost(chart.amounts.most)}` : `longest bar ${format.compact(chart.amounts.most)} tokens`));
       return;
     }
-    const ticks = w.axis(chart.box, chart.over, chart.view, Math.max(1, Math.min(8, Math.floor(width / 90))));
+    const ticks = w.axis(chart.box, chart.over, chart.view, Math.max(1, Math.min(8, Math.floor(width / 66))));
     const breaks = chart.over.breaks.map((gap) => ({ gap, where: { left: ((gap.from - chart.view.from) / (chart.view.to - chart.view.from)) * 100, width: ((gap.to - gap.from) / (chart.view.to - chart.view.from)) * 100 } })).filter(({ where }) => where.left < 99 && where.left + where.width > 1);
     put(axis, ticks.map((tick) => { const node = h("span", null, tickText(tick)); node.style.left = `${tick.percent}%`; return node; }),
       breaks.map(({ gap, where }) => place(h("em", { class: "break", title: `${format.duration(gap.ms)} in which nothing ran` }, h("small", null, format.duration(gap.ms))), where)));

@@ -31,13 +31,14 @@ export function mountTrace(el, state, list) {
     const query = new URLSearchParams(route.search);
     const next = { trace: route.params.trace, span: query.get("span") ?? "" };
     listen();
-    const isSame = next.trace === shown.trace && shown.tree !== undefined && Boolean(tabs) && !isAgain;
+    const isSame = next.trace === shown.trace && Boolean(tabs) && !isAgain;
     if (isSame && next.span === shown.span) return follow(query);
     shown.trace = next.trace;
     shown.span = next.span;
     asking.abort();
     asking = new AbortController();
     const { signal } = asking;
+    import("../parts/messages.js"); // needed whatever is shown first: let it come with the answers
     try {
       if (isSame) {
         const detail = await ask(signal);
@@ -104,6 +105,7 @@ export function mountTrace(el, state, list) {
   function follow(query) {
     const tab = query.get("tab") ?? "";
     tabs?.choose(TABS.some(([id]) => id === tab) ? tab : firstTab());
+    body.querySelector(".tab[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const wanted = query.get("find") ?? "";
     if (wanted || find) bringFind().then((one) => one?.show(wanted));
   }
