@@ -42,7 +42,8 @@ class World:
         self.requests: list[str] = []
         self.is_down = False  # every API answer is 500 and every WebSocket is refused
         self.delay_s = 0.0
-        self.is_open = threading.Event()  # cleared: later pages of the list wait
+        self.holds_first = False
+        self.is_open = threading.Event()  # cleared: answered pages of the list wait, the first only if `holds_first`
         self.is_open.set()
         self.lock = threading.Lock()
 
@@ -190,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
     def _list(self, params: dict[str, str]) -> None:
         rows = self.world.rows(params)
         start = int(params.get("cursor") or 0)
-        if start:
+        if start or self.world.holds_first:
             self.world.is_open.wait(60)
         stop = start + int(params.get("limit", 50))
         self._json(rows[start:stop], headers={"x-llmflow-next-cursor": str(stop)} if stop < len(rows) else {})
@@ -225,12 +226,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
-        self.send_response(101)
-        for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)):
-            self.send_header(name, value)
-        self.end_headers()
         self.close_connection = True
-        with self.world.lock:
+        with self.world.lock:  # who sees it open is told of what comes
+            self.send_response(101)
+            for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)):
+                self.send_header(name, value)
+            self.end_headers()
             self.world.sockets.append(self.connection)
         while True:
             message = self._frame()

@@ -15,7 +15,7 @@ from llmflow_web.record.hub import Hub
 from llmflow_web.routes.live import Live
 from llmflow_web.wire.websocket import apply_mask
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 class Client:
