@@ -82,6 +82,7 @@ class StatsRoutes:
             tool=params.get("tool") or None,
             q=params.get("q", ""),
             date_from=read_int(params, "date_from", 0, 0, MAX_OFFSET) or None,
+            date_to=read_int(params, "date_to", 0, 0, MAX_OFFSET) or None,
         )
         words = Filter.from_query({"q": query.q})
         call.respond_json(200, await ask(self._store, call, groups.timeline, words, query))

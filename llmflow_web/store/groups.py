@@ -14,8 +14,12 @@ from llmflow_web.wire.filter import Filter, Page, Term
 
 _SESSION = (
     "session_id", "first_seen", "last_seen", "trace_count", "span_count", "error_count", "total_tokens", "total_cost",
-    "unpriced_count", "agent_name", "service_name", "user_id",
+    "unpriced_count", "agent_name", "service_name", "user_id", "log_count",
 )  # fmt: skip
+_SESSION_SQL = (
+    "SELECT session_id, first_ns / 1000000, last_ns / 1000000, trace_count, span_count, error_count, tokens, cost, "
+    "unpriced_count, agent_name, service_name, user_id, log_count FROM sessions"
+)
 
 
 def sessions(connection: sqlite3.Connection, limit: int = 50, offset: int = 0, q: str = "") -> JSON:
@@ -27,9 +31,7 @@ def sessions(connection: sqlite3.Connection, limit: int = 50, offset: int = 0, q
         )
         params = [q] * 4
     rows = connection.execute(
-        "SELECT session_id, first_ns / 1000000, last_ns / 1000000, trace_count, span_count, error_count, tokens, cost, "
-        f"unpriced_count, agent_name, service_name, user_id FROM sessions{where} "
-        "ORDER BY last_ns DESC, session_id LIMIT ? OFFSET ?",
+        f"{_SESSION_SQL}{where} ORDER BY last_ns DESC, session_id LIMIT ? OFFSET ?",
         (*params, limit, offset),
     )
     total = connection.execute(f"SELECT COUNT(*) FROM sessions{where}", params).fetchone()[0]
@@ -37,31 +39,46 @@ def sessions(connection: sqlite3.Connection, limit: int = 50, offset: int = 0, q
 
 
 def session(connection: sqlite3.Connection, session_id: str) -> JSON | None:
-    """Return a session's traces in the order they started, and their sums."""
+    """Return a session's traces in the order they started, and their sums; of the traces only what is the session's."""
+    found = connection.execute(f"{_SESSION_SQL} WHERE session_id = ?", (session_id,)).fetchone()
+    if found is None:
+        return None
+    told: JSON = dict(zip(_SESSION, found, strict=True))
     rows = connection.execute(
         f"""
         SELECT t.trace_id, MIN(s.start_ns) / 1000000, MAX(s.start_ns + IFNULL(s.duration_ns, 0)) / 1000000,
           SUM(CASE WHEN s.counts THEN IFNULL(s.estimated_cost, 0.0) ELSE 0.0 END),
           SUM(CASE WHEN s.counts THEN IFNULL(s.total_tokens,
             IFNULL(s.prompt_tokens, 0) + IFNULL(s.completion_tokens, 0)) ELSE 0 END),
-          COUNT(*), SUM(IFNULL(s.status, 0) >= 400), SUM(s.counts AND {UNPRICED})
-        FROM spans s CROSS JOIN traces t ON t.first_seq = s.trace_seq
+          COUNT(*), SUM(IFNULL(s.status, 0) >= 400), SUM(s.counts AND {UNPRICED}), r.span_name, r.preview_in
+        FROM spans s CROSS JOIN traces t ON t.first_seq = s.trace_seq CROSS JOIN spans r ON r.seq = t.root_seq
         WHERE s.session_id = ? GROUP BY s.trace_seq ORDER BY 2, s.trace_seq
         """,
         (session_id,),
-    ).fetchall()
-    if not rows:
-        return None
-    names = ("trace_id", "started_at", "ended_at", "cost", "tokens", "span_count", "error_count", "unpriced_count")
-    traces = [{**dict(zip(names, row, strict=True)), "has_error": int(row[6] > 0)} for row in rows]
-    summary = {
-        "cost": sum(row[3] for row in rows),
-        "tokens": sum(row[4] for row in rows),
-        "spans": sum(row[5] for row in rows),
-        "errors": sum(row[6] for row in rows),
-        "unpriced_count": sum(row[7] for row in rows),
+    )
+    return {
+        "session_id": session_id,
+        "traces": [{**dict(zip(_SESSION_TRACE, row, strict=True)), "has_error": int(row[6] > 0)} for row in rows],
+        "summary": {
+            "cost": told["total_cost"],
+            "tokens": told["total_tokens"],
+            "spans": told["span_count"],
+            "errors": told["error_count"],
+            "unpriced_count": told["unpriced_count"],
+            "logs": told["log_count"],
+        },
+        **{name: told[name] for name in ("first_seen", "last_seen", "agent_name", "service_name", "user_id")},
     }
-    return {"session_id": session_id, "traces": traces, "summary": summary}
+
+
+_SESSION_TRACE = (
+    "trace_id", "started_at", "ended_at", "cost", "tokens", "span_count", "error_count", "unpriced_count", "name",
+    "preview_in",
+)  # fmt: skip
+
+
+TOOLS = ("claude-code", "codex-cli", "gemini-cli", "copilot", "aider", "proxy")
+"""What `tool` of a span or log may be; any other word is the name of a service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +87,51 @@ class TimelineQuery:
 
     limit: int = 100
     type: str = ""
-    tool: str | None = None  # exactly the service_name, as the contract has it
+    tool: str | None = None  # one of TOOLS, or exactly a service_name, as the contract has it
     q: str = ""
     date_from: int | None = None
+    date_to: int | None = None
 
 
 def timeline(connection: sqlite3.Connection, chosen: Filter, query: TimelineQuery) -> list[JSON]:
-    """Return spans and logs in one list, newest first. `chosen` holds the terms `q` came to, for the spans."""
+    """Return spans and logs in one list, newest first. `chosen` holds the terms `q` came to, for the spans.
+
+    Spans that are joined to another are left out. A walk through each list ends with the page: they are merged by time.
+    """
     items: list[JSON] = []
-    if query.type in ("", "trace"):
-        items += [_span_item(row) for row in list_spans(connection, _narrowed(chosen, query), Page(query.limit)).rows]
-    if query.type in ("", "log"):
-        wanted = LogQuery(limit=query.limit, service_name=query.tool, q=query.q or None, date_from=query.date_from)
-        items += [_log_item(row) for row in newest_logs(connection, wanted)]
-    items.sort(key=lambda item: item["timestamp"], reverse=True)
-    return items[: query.limit]
+    for field in _tool_fields(query.tool):
+        if query.type in ("", "trace"):
+            found = list_spans(connection, _narrowed(chosen, query, field), Page(query.limit)).rows
+            items += [_span_item(row) for row in found]
+        if query.type in ("", "log"):
+            wanted = LogQuery(
+                limit=query.limit,
+                q=query.q or None,
+                tool=query.tool if field == "tool" else None,
+                service_name=query.tool if field == "service_name" else None,
+                date_from=query.date_from,
+                date_to=query.date_to,
+            )
+            items += [_log_item(row) for row in newest_logs(connection, wanted)]
+    unique = {(item["type"], item["data"].get("seq", item["id"])): item for item in items}
+    return sorted(unique.values(), key=lambda item: item["timestamp"], reverse=True)[: query.limit]
 
 
-def _narrowed(chosen: Filter, query: TimelineQuery) -> Filter:
-    terms: tuple[Term, ...] = chosen.terms
-    if query.tool:
-        terms += (Term("service_name", "=", (query.tool,)),)
+def _tool_fields(tool: str | None) -> tuple[str | None, ...]:
+    """Return the columns in which a tool is looked for: a service may bear a tool's name without being it."""
+    if not tool:
+        return (None,)
+    return ("tool", "service_name") if tool in TOOLS else ("service_name",)
+
+
+def _narrowed(chosen: Filter, query: TimelineQuery, field: str | None) -> Filter:
+    terms = (*chosen.terms, Term("joined", "=", (0,)))
+    if field is not None and query.tool is not None:
+        terms += (Term(field, "=", (query.tool,)),)
     if query.date_from is not None:
         terms += (Term("timestamp", ">=", (query.date_from,)),)
+    if query.date_to is not None:
+        terms += (Term("timestamp", "<=", (query.date_to,)),)
     return Filter(terms)
 
 

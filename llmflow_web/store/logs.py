@@ -14,6 +14,7 @@ from typing import Any
 
 from llmflow_web.model import JSON, Log
 from llmflow_web.store.counters import Counters
+from llmflow_web.store.sessions import add_logs, take_logs
 
 MAX_SEARCHED_ROWS = 50_000
 MAX_TRACE_LOGS = 1000
@@ -41,6 +42,7 @@ def insert_logs(connection: sqlite3.Connection, logs: Sequence[Log], counters: C
         del by_id[known]
     fresh = list(reversed(by_id.values()))
     connection.executemany(_INSERT, [_values(log, now_ms) for log in fresh])
+    add_logs(connection, fresh)
     counters.logs += len(fresh)
     return fresh
 
@@ -260,16 +262,21 @@ def _distinct(connection: sqlite3.Connection, column: str) -> list[str]:
 
 def remove_logs_of(connection: sqlite3.Connection, trace_ids: Sequence[str], counters: Counters) -> int:
     """Delete the records of these traces inside the caller's transaction and return how many went."""
-    sql = "DELETE FROM logs WHERE trace_id IN (SELECT value FROM json_each(?))"
-    count = connection.execute(sql, (json.dumps(list(trace_ids)),)).rowcount
-    counters.logs -= count
-    return count
+    chosen = "SELECT seq FROM logs WHERE trace_id IN (SELECT value FROM json_each(?))"
+    return _remove(connection, chosen, (json.dumps(list(trace_ids)),), counters)
 
 
 def remove_oldest_logs(connection: sqlite3.Connection, count: int, before_ms: float, counters: Counters) -> int:
     """Delete up to so many of the oldest that arrived before a moment, and return how many went."""
     oldest = "SELECT seq, arrived_ms FROM logs ORDER BY seq LIMIT ?"
-    sql = f"DELETE FROM logs WHERE seq IN (SELECT seq FROM ({oldest}) WHERE arrived_ms < ?)"
-    gone = connection.execute(sql, (count, before_ms)).rowcount
+    return _remove(connection, f"SELECT seq FROM ({oldest}) WHERE arrived_ms < ?", (count, before_ms), counters)
+
+
+def _remove(connection: sqlite3.Connection, chosen: str, params: tuple[Any, ...], counters: Counters) -> int:
+    sql = f"SELECT session_id, COUNT(*) FROM logs WHERE seq IN ({chosen}) GROUP BY 1"
+    sessions = connection.execute(sql, params).fetchall()
+    connection.execute(f"DELETE FROM logs WHERE seq IN ({chosen})", params)
+    take_logs(connection, sessions)
+    gone: int = sum(count for _, count in sessions)
     counters.logs -= gone
     return gone

@@ -18,7 +18,18 @@ from llmflow_web.store.search import matching
 from llmflow_web.wire.filter import NUMBER_FIELDS, TEXT_FIELDS, Ago, Filter, Term, Value
 
 # Fields whose index leads to few rows, best first. A field earlier in the list keeps its index, the others lose it.
-_TELLING = ("id", "trace_id", "session_id", "conversation_id", "user_id", "tag", "model", "roots", "status")
+_TELLING = (
+    "id",
+    "trace_id",
+    "session_id",
+    "conversation_id",
+    "user_id",
+    "tag",
+    "model",
+    "service_name",
+    "roots",
+    "status",
+)
 _HAS_BITS = dict(HAS_NAMES)
 _PASSTHROUGH = "-passthrough"
 

@@ -86,6 +86,7 @@ _TABLES = (
     "CREATE INDEX spans_errors ON spans (start_ns) WHERE status >= 400",
     "CREATE INDEX spans_trace ON spans (trace_seq, parent_id) WHERE trace_seq <> seq",
     "CREATE INDEX spans_session ON spans (session_id, start_ns) WHERE session_id IS NOT NULL",
+    "CREATE INDEX spans_service ON spans (service_name, start_ns) WHERE service_name IS NOT NULL",
     "CREATE INDEX spans_conversation ON spans (conversation_id, start_ns) WHERE conversation_id IS NOT NULL",
     "CREATE INDEX spans_user ON spans (user_id, start_ns) WHERE user_id IS NOT NULL",
     "CREATE INDEX spans_joined ON spans (joined_to) WHERE joined_to IS NOT NULL",
@@ -118,7 +119,8 @@ _TABLES = (
       unpriced_count INTEGER NOT NULL,
       agent_name TEXT,
       service_name TEXT,
-      user_id TEXT
+      user_id TEXT,
+      log_count INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID""",
     "CREATE INDEX sessions_last ON sessions (last_ns)",
     """CREATE TABLE span_tags (

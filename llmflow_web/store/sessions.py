@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from llmflow_web.model import Span
+from llmflow_web.model import Log, Span
 from llmflow_web.store.sums import (
     ALL_TIME,
     HISTOGRAMS,
@@ -19,7 +19,7 @@ from llmflow_web.store.sums import (
 
 _SESSION_COLUMNS = (
     "session_id, first_ns, last_ns, trace_count, span_count, error_count, tokens, cost, unpriced_count, "
-    "agent_name, service_name, user_id"
+    "agent_name, service_name, user_id, log_count"
 )
 
 
@@ -39,6 +39,7 @@ class Session:
     agent_name: str | None = None
     service_name: str | None = None
     user_id: str | None = None
+    log_count: int = 0
 
     def add(self, share: Share, sign: int) -> None:
         """Add a span's share, or with sign -1 take it back."""
@@ -99,29 +100,66 @@ class SessionSums:
         self._recount.add(session_id)
 
     def write(self) -> None:
-        """Write the sessions back; one without spans goes. Call after the spans are written."""
+        """Write the sessions back; one without spans and logs goes. Call after the spans are written."""
         for session_id in self._recount & self._sessions.keys():
             self._count_again(self._sessions[session_id])
-        empty = [(key,) for key, session in self._sessions.items() if session.span_count <= 0]
-        kept = [session for session in self._sessions.values() if session.span_count > 0]
+        kept = [session for session in self._sessions.values() if session.span_count > 0 or session.log_count > 0]
+        empty = [(key,) for key, session in self._sessions.items() if session not in kept]
         self._connection.executemany("DELETE FROM sessions WHERE session_id = ?", empty)
         self._connection.executemany(
-            f"INSERT OR REPLACE INTO sessions ({_SESSION_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            f"INSERT OR REPLACE INTO sessions ({_SESSION_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (s.session_id, s.first_ns, s.last_ns, s.trace_count, s.span_count, s.error_count, s.tokens, s.cost,
-                 s.unpriced_count, s.agent_name, s.service_name, s.user_id)
+                 s.unpriced_count, s.agent_name, s.service_name, s.user_id, s.log_count)
                 for s in kept
             ],
         )  # fmt: skip
 
     def _count_again(self, session: Session) -> None:
-        traces, first, last = self._connection.execute(
-            "SELECT COUNT(DISTINCT trace_seq), MIN(start_ns), MAX(start_ns) FROM spans WHERE session_id = ?",
-            (session.session_id,),
+        (session.trace_count,) = self._connection.execute(
+            "SELECT COUNT(DISTINCT trace_seq) FROM spans WHERE session_id = ?", (session.session_id,)
         ).fetchone()
-        session.trace_count = traces
+        first, last = self._connection.execute(f"SELECT {_FIRST}, {_LAST}", {"id": session.session_id}).fetchone()
         if first is not None:
             session.first_ns, session.last_ns = first, last
+
+
+# When a session was first and last seen, in its spans or its logs.
+_ENDS = (
+    "(SELECT {0}(ns) FROM (SELECT {0}(start_ns) AS ns FROM spans WHERE session_id = :id "
+    "UNION ALL SELECT {0}(time_ns) FROM logs WHERE session_id = :id))"
+)
+_FIRST, _LAST = _ENDS.format("MIN"), _ENDS.format("MAX")
+
+
+def add_logs(connection: sqlite3.Connection, logs: Iterable[Log]) -> None:
+    """Count new log records in their sessions; a session may consist of nothing else."""
+    rows = [(log.session_id, log.time_ns, log.time_ns, log.service_name) for log in logs if log.session_id is not None]
+    connection.executemany(_ADD_LOG, rows)
+
+
+def take_logs(connection: sqlite3.Connection, counts: Iterable[tuple[str | None, int]]) -> None:
+    """Take deleted log records, so many of each session, out again. Call after they are deleted."""
+    for session_id, count in counts:
+        if session_id is not None:
+            connection.execute(_TAKE_LOGS, {"id": session_id, "count": count})
+            connection.execute(
+                "DELETE FROM sessions WHERE session_id = ? AND span_count <= 0 AND log_count <= 0", (session_id,)
+            )
+
+
+_ADD_LOG = """
+INSERT INTO sessions (session_id, first_ns, last_ns, trace_count, span_count, error_count, tokens, cost,
+  unpriced_count, service_name, log_count)
+VALUES (?, ?, ?, 0, 0, 0, 0, 0.0, 0, ?, 1)
+ON CONFLICT (session_id) DO UPDATE SET first_ns = MIN(first_ns, excluded.first_ns),
+  last_ns = MAX(last_ns, excluded.last_ns), service_name = IFNULL(service_name, excluded.service_name),
+  log_count = log_count + 1
+"""
+_TAKE_LOGS = f"""
+UPDATE sessions SET log_count = log_count - :count, first_ns = IFNULL({_FIRST}, first_ns),
+  last_ns = IFNULL({_LAST}, last_ns) WHERE session_id = :id
+"""
 
 
 class RollupSums:
