@@ -30,12 +30,23 @@ _DETAILS = "gen_ai.client.inference.operation.details"
 _MESSAGE_EVENT = re.compile(r"gen_ai\.(system|user|assistant|tool)\.message\Z")
 _CHOICE = "gen_ai.choice"
 
+# How every attribute begins that any source below reads.
+_HEADS = (
+    "gen_ai.", "llm.", "ai.", "traceloop.", "input", "output", "tool", "retrieval.", "reranker.", "embedding.",
+    "pydantic_ai.", "events", "all_messages", "request_", "response", "prompt", "user_prompt", "final_result",
+    "model_request_parameters", "function_", "arguments", "call_id",
+)  # fmt: skip
+_FLAT_HEADS = ("gen_ai.", "llm.", "retrieval.", "embedding.", "reranker.")
+
 Messages = dict[str, list[JSON]]
 
 
 def messages_from_otlp(attributes: Mapping[str, Any], events: Iterable[Event | Mapping[str, Any]] = ()) -> Messages:
     """Return {"input", "output": messages, "tools": definitions} of a span; events as decoded or as stored."""
-    return _read(_Source(attributes, [_event(event) for event in events]))
+    told = [_event(event) for event in events]
+    if not told and not any(name.startswith(_HEADS) for name in attributes):  # most spans of an app are no calls
+        return {"input": [], "output": [], "tools": []}
+    return _read(_Source(attributes, told))
 
 
 def messages_from_logs(logs: Sequence[Mapping[str, Any]]) -> Messages:
@@ -76,7 +87,7 @@ def indexed(attributes: Mapping[str, Any]) -> dict[str, list[JSON]]:
     """Return prefix → its objects in order of their index, each as a tree of the rest of their names."""
     found: dict[str, dict[int, JSON]] = {}
     for name, value in attributes.items():
-        match = _FLAT.match(name)
+        match = _FLAT.match(name) if name.startswith(_FLAT_HEADS) else None
         if match is None or value is None:
             continue
         prefix, index, rest = match.groups()
