@@ -15,6 +15,7 @@ from typing import Any
 
 from llmflow_web.model import Body, Row, Span
 from llmflow_web.store.columns import INSERT, OLD_COLUMNS, UPDATE, has_flags, stored_values
+from llmflow_web.store.completing import complete
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.marks import AWAY, BELOW, JOINED, OURS, counts, has_repeated, marks_of
 from llmflow_web.store.sessions import RollupSums, SessionSums
@@ -65,7 +66,7 @@ def insert_rows(
     Returns what was written, then the rows of old that look different for it.
     """
     batch = _Batch(connection, counters, now_ms)
-    unique = _last_of_each(rows)
+    unique = _last_of_each(complete(connection, rows))
     batch.load(unique)
     for row in unique:
         batch.add(row)

@@ -1,0 +1,134 @@
+"""Spans that come in pieces: what several log records tell of one call is put together, in whatever order they come.
+
+Only rows that are `derived` do; any other row that comes again replaces the stored one. Putting pieces together is a
+join: the same set of pieces gives the same row, however it was cut, ordered or repeated. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from llmflow_web.model import JSON, PART_INPUT, PART_OUTPUT, Body, Row, Span
+
+PREVIEW_CHARS = 160
+
+_LISTS = ("tags", "dropped", "notes")
+_BILL = ("estimated_cost", "cost_detail", "price_key")
+_TIMES = ("start_ns", "duration_ns")
+_APART = frozenset({*_LISTS, *_BILL, *_TIMES, "counts", "preview_in", "preview_out"})
+_COLUMNS = tuple(name for name in Span.__dataclass_fields__ if name not in _APART)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
+
+def put_together(first: Row, second: Row) -> Row:
+    """Return the row that two pieces of one span make."""
+    bodies = {body.part: body for body in first.bodies}
+    for body in second.bodies:
+        before = bodies.get(body.part)
+        bodies[body.part] = body if before is None else _body(before, body)
+    parts = tuple(bodies[part] for part in sorted(bodies))
+    span = _span(first.span, second.span)
+    span.preview_in = _preview(bodies.get(PART_INPUT), 0) or _fuller(first.span.preview_in, second.span.preview_in)
+    span.preview_out = _preview(bodies.get(PART_OUTPUT), -1) or _fuller(first.span.preview_out, second.span.preview_out)
+    return Row(span, parts, usage=first.usage or second.usage)
+
+
+def fold(rows: Sequence[Row]) -> list[Row]:
+    """Put the pieces of each span together, in the order in which the spans first come."""
+    folded: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key = (row.span.trace_id, row.span.id)
+        before = folded.get(key)
+        folded[key] = row if before is None else put_together(before, row)
+    return list(folded.values())
+
+
+def _span(first: Span, second: Span) -> Span:
+    columns = {name: _fuller(getattr(first, name), getattr(second, name)) for name in _COLUMNS}
+    start_ns, duration_ns = _times(first, second)
+    bill = max(first, second, key=_bill_key)
+    return replace(
+        first,
+        **columns,
+        **{name: sorted({*getattr(first, name), *getattr(second, name)}) for name in _LISTS},
+        **{name: getattr(bill, name) for name in _BILL},
+        start_ns=start_ns,
+        duration_ns=duration_ns,
+        counts=first.counts and second.counts,
+    )
+
+
+def _times(first: Span, second: Span) -> tuple[int, int | None]:
+    """Return start and duration: a piece that knows no end says when only as long as none knows better."""
+    if (first.duration_ns is None) != (second.duration_ns is None):
+        known = first if first.duration_ns is not None else second
+        return known.start_ns, known.duration_ns
+    start_ns = min(first.start_ns, second.start_ns)
+    if first.duration_ns is None or second.duration_ns is None:
+        return start_ns, None
+    return start_ns, max(first.start_ns + first.duration_ns, second.start_ns + second.duration_ns) - start_ns
+
+
+def _bill_key(span: Span) -> tuple[bool, float, str]:
+    return span.estimated_cost is not None, span.estimated_cost or 0.0, _encode(span.cost_detail or {})
+
+
+def _fuller(first: Any, second: Any) -> Any:
+    """Return the value of the two that says something; of two that do, the greater."""
+    if first is None or second is None:
+        return second if first is None else first
+    return max(first, second)
+
+
+def _body(first: Body, second: Body) -> Body:
+    """Put two versions of one part together: objects by their members, lists in their order, else the longer one."""
+    if first.data == second.data:
+        return first
+    values = _loaded(first.data), _loaded(second.data)
+    if all(isinstance(value, dict) for value in values):
+        return _made(first, _members(*values))
+    if all(isinstance(value, list) for value in values):
+        items = {_encode(item): item for value in values for item in value}
+        return _made(first, [items[key] for key in sorted(items, key=lambda key: (_moment(items[key]), key))])
+    return max(first, second, key=lambda body: (len(body.data), body.data))
+
+
+def _made(like: Body, value: Any) -> Body:
+    data = _encode(value).encode()
+    return Body(like.part, data, len(data))
+
+
+def _members(first: JSON, second: JSON) -> JSON:
+    both: JSON = dict(first)
+    for name, value in second.items():
+        before = both.get(name, value)
+        if isinstance(before, dict) and isinstance(value, dict):
+            both[name] = _members(before, value)
+        else:
+            both[name] = max(before, value, key=_encode)
+    return both
+
+
+def _moment(item: Any) -> int:
+    at = item.get("at") if isinstance(item, dict) else None
+    return at if isinstance(at, int) else 0
+
+
+def _loaded(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _preview(body: Body | None, which: int) -> str | None:
+    """Return a line of the first or last message of a part that lists some."""
+    messages = _loaded(body.data) if body is not None else None
+    if not isinstance(messages, list) or not messages or not isinstance(messages[which], dict):
+        return None
+    text = messages[which].get("content")
+    line = " ".join(text[: 2 * PREVIEW_CHARS].split()) if isinstance(text, str) else ""
+    return (line if len(line) <= PREVIEW_CHARS else line[: PREVIEW_CHARS - 1] + "…") or None
