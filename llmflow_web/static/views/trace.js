@@ -105,9 +105,15 @@ export function mountTrace(el, state, list) {
   function follow(query) {
     const tab = query.get("tab") ?? "";
     tabs?.choose(TABS.some(([id]) => id === tab) ? tab : firstTab());
-    body.querySelector(".tab[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    showTab(/** @type {HTMLElement|null} */ (body.querySelector(".tab[aria-selected=true]")));
     const wanted = query.get("find") ?? "";
     if (wanted || find) bringFind().then((one) => one?.show(wanted));
+  }
+
+  /** On a narrow screen the tabs reach beyond the edge. scrollIntoView would also move where Tab goes on. @param {HTMLElement|null} tab */
+  function showTab(tab) {
+    const strip = tab?.parentElement;
+    if (tab && strip) strip.scrollLeft = Math.max(Math.min(strip.scrollLeft, tab.offsetLeft - 8), tab.offsetLeft + tab.offsetWidth + 8 - strip.clientWidth);
   }
 
   function showSpan() {
