@@ -18,39 +18,8 @@ from llmflow_web.store.metrics import MetricQuery, series_where
 
 MAX_POINTS = 200
 _DISTRIBUTIONS = ("histogram", "exponential_histogram", "summary")
-_IS_DISTRIBUTION = "s.metric_type IN ('histogram', 'exponential_histogram', 'summary')"
-_IS_CUMULATIVE = "(s.temporality = 'cumulative' OR s.metric_type = 'summary')"  # summaries have no temporality
-
-# One row per point: by how much it adds to its series (`step`) and with how many observations (`observed`).
-_JOIN = "metric_series s CROSS JOIN metric_points p ON p.series_seq = s.seq"
-_CHOSEN = "s.seq IN (SELECT value FROM json_each(:series))"
-_NUMBER = f"CASE WHEN {_IS_DISTRIBUTION} THEN p.value_double ELSE IFNULL(p.value_int, p.value_double) END"
-_OBSERVED = f"CASE WHEN {_IS_DISTRIBUTION} THEN p.value_int END"
-_STEPS = f"""
-SELECT p.series_seq, p.time_ns, p.value_int, p.value_double, {_NUMBER} AS step, {_OBSERVED} AS observed
-FROM {_JOIN}
-WHERE {_CHOSEN} AND NOT {_IS_CUMULATIVE} AND p.time_ns BETWEEN :low AND :high
-UNION ALL
-SELECT series_seq, time_ns, value_int, value_double,
-  CASE WHEN is_first THEN CASE WHEN IFNULL(start_ns, :low) >= :low THEN number ELSE 0 END
-    WHEN is_reset THEN number ELSE number - number_before END,
-  CASE WHEN is_first THEN CASE WHEN IFNULL(start_ns, :low) >= :low THEN observed ELSE 0 END
-    WHEN is_reset THEN observed ELSE observed - observed_before END
-FROM (
-  SELECT *, number_before IS NULL AND observed_before IS NULL AS is_first,
-    CASE WHEN observed IS NOT NULL THEN observed < observed_before
-      ELSE is_monotonic AND number < number_before END AS is_reset
-  FROM (
-    SELECT *, LAG(number) OVER w AS number_before, LAG(observed) OVER w AS observed_before
-    FROM (
-      SELECT p.series_seq, p.time_ns, p.start_ns, p.value_int, p.value_double, s.is_monotonic,
-        {_NUMBER} AS number, {_OBSERVED} AS observed
-      FROM {_JOIN} WHERE {_CHOSEN} AND {_IS_CUMULATIVE} AND p.time_ns <= :high
-    ) WINDOW w AS (PARTITION BY series_seq, start_ns ORDER BY time_ns, number)
-  )
-) WHERE time_ns >= :low
-"""
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
+_MAX_MS = 2**43  # so that nanoseconds stay within 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +34,74 @@ class _Series:
     unit: str | None
     attributes: str
 
+    is_monotonic: bool
+
+    @property
+    def is_distribution(self) -> bool:
+        """Say whether a point is a count of observations (`value_int`) and their sum (`value_double`)."""
+        return self.metric_type in _DISTRIBUTIONS
+
+    @property
+    def is_cumulative(self) -> bool:
+        """Say whether a point repeats what the ones before it said; summaries do without saying so."""
+        return self.temporality == "cumulative" or self.metric_type == "summary"
+
 
 def _series(connection: sqlite3.Connection, query: MetricQuery) -> list[_Series]:
     where = series_where(query)
-    columns = "seq, name, service_name, metric_type, temporality, unit, attributes"
+    columns = "seq, name, service_name, metric_type, temporality, unit, attributes, is_monotonic"
     rows = connection.execute(f"SELECT {columns} FROM metric_series{where.sql}", where.params)
     return [_Series(*row) for row in rows]
 
 
-def _params(chosen: list[_Series], date_from: int | None, date_to: int | None) -> dict[str, Any]:
-    most = 2**43
-    return {
-        "series": json.dumps([series.seq for series in chosen]),
-        "low": _EARLIEST if date_from is None else min(date_from, most) * 1_000_000,
-        "high": _LATEST if date_to is None else (min(date_to, most) + 1) * 1_000_000 - 1,
-    }
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """From when to when points count, in nanoseconds, both included."""
+
+    low: int
+    high: int
+
+    @staticmethod
+    def of(date_from: int | None, date_to: int | None) -> _Window:
+        """Make a window of milliseconds."""
+        low = _EARLIEST if date_from is None else min(date_from, _MAX_MS) * 1_000_000
+        return _Window(low, _LATEST if date_to is None else (min(date_to, _MAX_MS) + 1) * 1_000_000 - 1)
+
+
+_Number = int | float
+_Step = tuple[int, _Number | None, int | None]
+"""When, by how much a point adds to its series, and with how many observations."""
+
+
+def _steps(connection: sqlite3.Connection, series: _Series, window: _Window) -> Iterator[_Step]:
+    """Yield what each point of a series adds, by time. Read from the index alone."""
+    is_distribution, is_cumulative = series.is_distribution, series.is_cumulative
+    low = _EARLIEST if is_cumulative else window.low  # growth starts from the point before the window
+    before: dict[int | None, tuple[_Number, int]] = {}  # of each start time the last value and count
+    for time_ns, start_ns, whole, number in connection.execute(_POINTS, (series.seq, low, window.high)):
+        value = number if is_distribution or whole is None else whole
+        observed = whole if is_distribution else None
+        if not is_cumulative:
+            yield time_ns, value, observed
+            continue
+        value, count = value or 0, observed or 0
+        last = before.get(start_ns)
+        before[start_ns] = (value, count)
+        if time_ns < window.low:
+            continue
+        if last is None:
+            is_known = start_ns is None or start_ns >= window.low
+            yield time_ns, value if is_known else 0, count if is_known else 0
+        elif count < last[1] or (not is_distribution and series.is_monotonic and value < last[0]):
+            yield time_ns, value, count  # it began anew
+        else:
+            yield time_ns, value - last[0], count - last[1]
+
+
+_POINTS = (
+    "SELECT time_ns, start_ns, value_int, value_double FROM metric_points INDEXED BY metric_points_series "
+    "WHERE series_seq = ? AND time_ns BETWEEN ? AND ? ORDER BY time_ns, start_ns, value_int, value_double"
+)
 
 
 @dataclass(slots=True)
@@ -89,12 +111,12 @@ class _Sum:
     points: int = 0
     first_ns: int = _LATEST
     last_ns: int = _EARLIEST
-    total: float = 0
-    observed: int = 0
-    doubles: float = 0.0
     double_count: int = 0
     max_int: int | None = None
     min_int: int | None = None
+    total: _Number = 0
+    observed: int = 0
+    doubles: float = 0.0
 
     def add(self, other: _Sum) -> None:
         """Take in what other points come to."""
@@ -110,19 +132,29 @@ class _Sum:
         self.max_int, self.min_int = max(highs, default=None), min(lows, default=None)
 
 
-def _sums(
-    connection: sqlite3.Connection, chosen: list[_Series], date_from: int | None, date_to: int | None
-) -> Iterator[tuple[_Series, _Sum]]:
+def _sums(connection: sqlite3.Connection, chosen: list[_Series], window: _Window) -> Iterator[tuple[_Series, _Sum]]:
     """Yield what each series comes to; one without points is left out."""
     by_seq = {series.seq: series for series in chosen}
-    rows = connection.execute(
-        "SELECT series_seq, COUNT(*), MIN(time_ns), MAX(time_ns), IFNULL(SUM(step), 0), IFNULL(SUM(observed), 0), "
-        "IFNULL(SUM(value_double), 0.0), COUNT(value_double), MAX(value_int), MIN(value_int) "
-        f"FROM ({_STEPS}) GROUP BY series_seq",
-        _params(chosen, date_from, date_to),
-    )
-    for seq, *values in rows:
-        yield by_seq[seq], _Sum(*values)
+    params = (json.dumps(list(by_seq)), window.low, window.high)
+    for seq, *values, added, whole, doubles in connection.execute(_FIGURES, params).fetchall():
+        series = by_seq[seq]
+        found = _Sum(*values)
+        found.doubles = doubles or 0.0
+        if series.is_cumulative:
+            for _, step, observed in _steps(connection, series, window):
+                found.total += step or 0
+                found.observed += observed or 0
+        else:
+            found.total, found.observed = (doubles if series.is_distribution else added) or 0, whole or 0
+        yield series, found
+
+
+_FIGURES = """
+SELECT series_seq, COUNT(*), MIN(time_ns), MAX(time_ns), COUNT(value_double), MAX(value_int), MIN(value_int),
+  SUM(IFNULL(value_int, value_double)), SUM(value_int), SUM(value_double)
+FROM metric_points INDEXED BY metric_points_series
+WHERE series_seq IN (SELECT value FROM json_each(?)) AND time_ns BETWEEN ? AND ? GROUP BY series_seq
+"""
 
 
 def metric_summary(connection: sqlite3.Connection, query: MetricQuery | None = None) -> list[JSON]:
@@ -133,7 +165,8 @@ def metric_summary(connection: sqlite3.Connection, query: MetricQuery | None = N
     """
     query = query or MetricQuery()
     groups: dict[tuple[str, str | None], tuple[_Series, _Sum]] = {}
-    for series, found in _sums(connection, _series(connection, query), query.date_from, query.date_to):
+    window = _Window.of(query.date_from, query.date_to)
+    for series, found in _sums(connection, _series(connection, query), window):
         key = (series.name, series.service_name)
         if key in groups:
             groups[key][1].add(found)
@@ -144,7 +177,7 @@ def metric_summary(connection: sqlite3.Connection, query: MetricQuery | None = N
 
 
 def _summary(series: _Series, found: _Sum) -> JSON:
-    is_distribution = series.metric_type in _DISTRIBUTIONS
+    is_distribution = series.is_distribution
     total = None if series.metric_type == "gauge" else found.total
     whole = found.observed if is_distribution else total
     average = found.doubles / found.double_count if found.double_count else None
@@ -181,7 +214,7 @@ def token_usage(connection: sqlite3.Connection, query: MetricQuery | None = None
     query = query or MetricQuery()
     chosen = [series for series in _series(connection, query) if _counts_tokens(series)]
     totals: dict[tuple[str | None, ...], float] = {}
-    for series, found in _sums(connection, chosen, query.date_from, query.date_to):
+    for series, found in _sums(connection, chosen, _Window.of(query.date_from, query.date_to)):
         attributes = parsed(series.attributes, {})
         key = (series.service_name, _first(attributes, _MODEL_KEYS), _first(attributes, _KIND_KEYS), series.name)
         totals[key] = totals.get(key, 0) + found.total
@@ -221,12 +254,10 @@ def metric_series(
     width = max(1, -(-(date_to - date_from + 1) // points))
     chosen = _series(connection, query)
     kind = chosen[0].metric_type if chosen else ""
-    rows = connection.execute(
-        "SELECT (time_ns / 1000000 - :begin) / :width, COUNT(step), SUM(step), SUM(observed) "
-        f"FROM ({_STEPS}) GROUP BY 1",
-        {**_params(chosen, date_from, date_to), "begin": date_from, "width": width},
-    )
-    found = {row[0]: row[1:] for row in rows}
+    window, found = _Window.of(date_from, date_to), [_Slot() for _ in range(points)]
+    for series in chosen:
+        for time_ns, step, observed in _steps(connection, series, window):
+            found[(time_ns // 1_000_000 - date_from) // width].add(step, observed)
     return {
         "name": query.name,
         "service_name": query.service_name,
@@ -235,17 +266,28 @@ def metric_series(
         "from": date_from,
         "to": date_from + points * width,
         "bucket_ms": width,
-        "points": [
-            {"timestamp": date_from + number * width, **_point(kind, found.get(number, (0, None, None)))}
-            for number in range(points)
-        ],
+        "points": [{"timestamp": date_from + number * width, **slot.shown(kind)} for number, slot in enumerate(found)],
     }
 
 
-def _point(kind: str, values: tuple[int, float | None, int | None]) -> JSON:
-    count, total, observed = values
-    if kind in _DISTRIBUTIONS:
-        return {"value": (total or 0) / observed if observed else None, "count": observed or 0}
-    if kind == "gauge":
-        return {"value": total / count if total is not None and count else None, "count": count}
-    return {"value": total or 0, "count": count}
+@dataclass(slots=True)
+class _Slot:
+    """What falls into one bucket of time."""
+
+    count: int = 0
+    total: _Number = 0
+    observed: int = 0
+
+    def add(self, step: _Number | None, observed: int | None) -> None:
+        """Take in one point."""
+        self.count += step is not None
+        self.total += step or 0
+        self.observed += observed or 0
+
+    def shown(self, kind: str) -> JSON:
+        """Return the bucket as the API has it."""
+        if kind in _DISTRIBUTIONS:
+            return {"value": self.total / self.observed if self.observed else None, "count": self.observed}
+        if kind == "gauge":
+            return {"value": self.total / self.count if self.count else None, "count": self.count}
+        return {"value": self.total, "count": self.count}
