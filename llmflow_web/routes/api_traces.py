@@ -73,6 +73,7 @@ class TraceRoutes:
         """Answer with an array of list elements; the next cursor and a note travel in headers."""
         params = query_params(call)
         chosen, page = Filter.from_query(params), Page.from_query(params)
+        has_all = _wants_all(params)
         found = await ask(self._store, call, spans.list_spans, chosen, page)
         headers = [("x-llmflow-change", str(found.change)), ("cache-control", "no-store")]
         if found.next_cursor is not None:
@@ -87,7 +88,8 @@ class TraceRoutes:
         if read_flag(params, "running") and is_first and self._running is not None:
             # Looked at after the rows were read: a call that has ended meanwhile is in neither, never in both.
             running = self._running(chosen, self._clock() * 1000)
-        call.respond_json(200, [*running, *found.rows], headers)
+        rows = [*running, *found.rows]
+        call.respond_json(200, rows if has_all else [short_row(row) for row in rows], headers)
 
     async def detail(self, call: ServerCall, key: str) -> None:
         """Answer with one call: the root of the trace `key`, else the newest span with this id."""
@@ -99,10 +101,7 @@ class TraceRoutes:
 
     async def tree(self, call: ServerCall, key: str) -> None:
         """Answer with a trace and its spans, nested; `fields=summary` leaves the bodies out."""
-        fields = query_params(call).get("fields", "all")
-        if fields not in ("all", "summary"):
-            raise BadRequest(f"fields must be all or summary; got {fields[:40]!r}")
-        found = await ask(self._store, call, read_tree, key, fields == "all")
+        found = await ask(self._store, call, read_tree, key, _wants_all(query_params(call)))
         if found is None:
             raise NotFound("Span not found")
         call.respond_json(200, found, [("cache-control", "no-store")])
@@ -144,6 +143,27 @@ class TraceRoutes:
         now_ms = int(self._clock() * 1000)
         found = await ask(self._store, call, facets.histogram, Filter.from_query(params), buckets, now_ms)
         call.respond_json(200, found)
+
+
+_SHORT = (
+    "id", "trace_id", "parent_id", "seq", "change", "timestamp", "duration_ms", "ttft_ms", "provider", "model",
+    "status", "error", "span_type", "span_name", "service_name", "source", "tool", "prompt_tokens", "completion_tokens",
+    "total_tokens", "cached_tokens", "estimated_cost", "is_estimated", "is_stream", "is_root", "finish_reason",
+    "session_id", "user_id", "tags", "has", "joined_to", "replay_of", "span_count", "error_count", "trace_cost",
+    "trace_tokens", "preview_in", "preview_out", "running", "chunk_count",
+)  # fmt: skip
+
+
+def short_row(row: JSON) -> JSON:
+    """Return of a list element what a list shows, without what says nothing: null, false, an empty list."""
+    return {name: row[name] for name in _SHORT if row.get(name) not in (None, [], "") and row[name] is not False}
+
+
+def _wants_all(params: Mapping[str, str]) -> bool:
+    fields = params.get("fields") or "all"
+    if fields not in ("all", "summary"):
+        raise BadRequest(f"fields must be all or summary; got {fields[:40]!r}")
+    return fields == "all"
 
 
 def _header_text(text: str) -> str:

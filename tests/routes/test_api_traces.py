@@ -325,6 +325,17 @@ def test_received_detail(rig):
     assert (span["attributes"]["service.name"], span["input"]) == ("shop", {"a": 1})
 
 
+def test_short_elements(rig):
+    """With fields=summary an element holds what a list shows, and nothing that says nothing."""
+    whole, short = (rig.get(f"/api/traces?status=429{more}").json[0] for more in ("", "&fields=summary"))
+    assert short.items() <= whole.items()
+    assert (short["error"], short["status"], short["model"]) == ("slow down", 429, "o3")
+    assert "request_path" not in short
+    assert not [value for value in short.values() if value in (None, [])]
+    assert len(json.dumps(short)) < 0.7 * len(json.dumps(whole))
+    assert rig.get("/api/traces?fields=few").status == 400
+
+
 def test_messages_of_linked_logs(rig):
     """The messages that a span does not carry are those of the log events that belong to it."""
     row = received("b" * 16, {"gen_ai.operation.name": "chat"}, trace_id="e" * 32)
