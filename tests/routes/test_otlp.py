@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import zlib
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -432,6 +433,42 @@ def test_slow_and_large_senders_leave_room(flow_at) -> None:
         assert post(flow, "traces", encoded(spans(10))).status == 200
     wait_for(lambda: held_bytes(flow) == 0, "the memory of a sender that has gone")
     assert len(flow.get("/api/traces")) == 10
+
+
+def test_waiting_for_a_turn(flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits too long to be read is told to come again; who has gone meanwhile is not read at all."""
+    from llmflow_web.record import received as module
+
+    assert post(flow, "traces", b"").status == 200
+    routes, true, read_on = flow.house._screens._otlp, module.received, threading.Event()
+    bodies: list[bytes] = []
+
+    def slowly(signal: str, body: bytes, *more: Any, **told: Any) -> Any:
+        bodies.append(body)
+        assert read_on.wait(PATIENCE_S)
+        return true(signal, body, *more, **told)
+
+    monkeypatch.setattr(module, "received", slowly)
+    first, gone = encoded(spans(1, "first")), encoded(spans(1, "gone"))
+    answers: list[int] = []
+    sender = threading.Thread(target=lambda: answers.append(post(flow, "traces", first).status))
+    sender.start()
+    wait_for(lambda: bodies == [first], "the first post's turn")
+    patience = routes._limits
+    routes._limits = replace(patience, max_wait_s=0.05)
+    answer = post(flow, "traces", encoded(spans(1, "second")))
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert "again" in answer.message
+    routes._limits = patience
+    with begun(flow, len(gone), 0) as client:
+        client.sendall(gone)
+        wait_for(lambda: held_bytes(flow) == len(first) + len(gone), "the post that will give up")
+    wait_for(lambda: len(flow.house.dashboard.connections) <= 1, "the end of its connection")
+    read_on.set()
+    sender.join(PATIENCE_S)
+    wait_for(lambda: held_bytes(flow) == 0, "the end of all posts")
+    assert answers == [200]
+    assert bodies == [first]
 
 
 def test_failing_store(flow) -> None:
