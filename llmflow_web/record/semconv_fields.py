@@ -246,4 +246,5 @@ def provider_of(attributes: Mapping[str, Any], scope_name: str, span_type: str, 
             for ending, provider in tables.HOSTS:
                 if host.endswith(ending):
                     return provider
-    return tables.SCOPES.get(scope_name.lower().rpartition(".")[2].removeprefix("instrumentation-"))
+    words = scope_name.lower().replace("instrumentation-", "").split(".")[-2:]  # the last may be a version: "openai.v1"
+    return next((tables.SCOPES[word] for word in reversed(words) if word in tables.SCOPES), None)

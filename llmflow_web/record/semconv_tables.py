@@ -312,7 +312,7 @@ COLUMNS: dict[str, tuple[Reader, tuple[str | tuple[str, Reader], ...]]] = {
 }  # fmt: skip
 
 # Objects that hold a whole usage, for what the attributes themselves leave open.
-USAGE_OBJECTS = ("langsmith.usage_metadata", "gen_ai.usage.raw")
+USAGE_OBJECTS = ("langsmith.usage_metadata", "langsmith.metadata.usage_metadata", "gen_ai.usage.raw")
 USAGE_DETAILS = ("gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details")
 
 FIRST_CHUNK_EVENTS = frozenset(

@@ -145,6 +145,8 @@ def test_usage_objects():
     found = usage(**{"gen_ai.usage.raw": told})
     assert (found.reasoning_tokens, found.audio_output_tokens) == (1, 1)
     assert usage(**{"gen_ai.usage.raw": '{"input_tokens": 3, "outp'}).is_empty
+    details = {"gen_ai.usage.input_tokens": 9, "gen_ai.usage.input_token_details": '{"cache_read": 4, "audio": 1}'}
+    assert (usage(**details).cached_tokens, usage(**details).audio_input_tokens) == (4, 1)
 
 
 def test_reported_cost():
@@ -207,6 +209,7 @@ def test_provider_by_host_and_scope():
     assert span({"gen_ai.request.model": "m", "server.address": "api.groq.com"}).provider == "groq"
     assert span({"gen_ai.request.model": "m", "url.full": "https://me.openai.azure.com/x"}).provider == "azure"
     assert span({"gen_ai.request.model": "m"}, scope="openinference.instrumentation.openai").provider == "openai"
+    assert span({"gen_ai.request.model": "m"}, scope="opentelemetry.instrumentation.openai.v1").provider == "openai"
     assert span({"server.address": "api.groq.com"}).provider is None
 
 
