@@ -155,3 +155,25 @@ def test_metrics(rig: ApiRig) -> None:
     assert rig.get("/api/metrics/tokens").json == {"usage": usage}
     assert rig.get("/api/metrics/filters").json == {"names": ["token.usage"], "services": ["svc"]}
     assert rig.get("/api/metrics/m1").json["attributes"] == {"model": "m", "type": "input"}
+
+
+def test_a_metric_over_time(rig: ApiRig) -> None:
+    """Equal buckets up to now; its name is needed, nonsense is refused."""
+    to = int(NOW * 1000)
+    found = rig.get(f"/api/metrics/series?name=token.usage&date_from={to - 9}&date_to={to}&points=2").json
+    assert [point["value"] for point in found["points"]] == [0, 7]
+    assert rig.get("/api/metrics/series?name=token.usage&service_name=svc").json["points"][-1]["value"] == 7
+    assert rig.get("/api/metrics/series").status == 400
+    assert rig.get("/api/metrics/series?name=x&points=201").status == 400
+
+
+def test_telemetry_is_narrowed_by_session_tool_and_span(rig: ApiRig) -> None:
+    """The filters of both lists reach their queries, totals included."""
+    assert rig.get("/api/logs?trace_id=t-a&span_id=none").json["total"] == 0
+    assert rig.get("/api/logs?tool=codex-cli").json["total"] == 0
+    assert rig.get("/api/logs?q=broke").json["total"] == 1
+    assert rig.get("/api/metrics?session_id=none").json["total"] == 0
+    assert rig.get("/api/metrics/tokens?session_id=none").json == {"usage": []}
+    assert rig.get("/api/timeline?date_to=1").json == []
+    assert rig.get("/api/traces?joined=1").json == []
+    assert rig.get("/api/traces?joined=maybe").status == 400
