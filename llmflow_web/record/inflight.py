@@ -32,6 +32,9 @@ MAX_READ_BYTES = 16 * 1024
 
 TICK_S = 0.25
 TELL_EVERY_NS = 450_000_000  # an answer that grows is told of every second tick
+HOLD_NS = 1_000_000_000
+"""So long after its end a call is told to run no more: its row has come by then and taken its place."""
+
 MIN_AGE_NS = 200_000_000
 """A call must have run so long to be told of: most are over sooner, and cost nothing here."""
 
@@ -61,6 +64,7 @@ class _Known:
     is_new: bool = True  # some listener has not been told of it as it is
     told_ns: int = 0  # when it was last told; 0 = never
     chunk_count: int = 0  # as last told
+    ended_ns: int = 0  # when it was first missed; 0 = it runs
 
 
 class Inflight:
@@ -95,7 +99,8 @@ class Inflight:
         """Return the running calls a filter lets through as list elements, the newest first."""
         if not self._running or not may_run(chosen):
             return []
-        self._forget_ended()
+        if self._timer is None:  # else those who were told of a call must be told of its end first
+            self._known = {key: known for key, known in self._known.items() if key in self._running}
         now_ns = self._clock_ns()
         rows = [_row_now(self._look_at(exchange), now_ns) for exchange in self._newest()]
         return rows if chosen is None else [row for row in rows if chosen.matches(row, now_ms)]
@@ -121,9 +126,16 @@ class Inflight:
         row = row_of_span(span, seq=0, change=0, is_root=is_root, has=0, trace=(1, 0, 0.0, 0, 0))
         return {**row, "seq": None, "change": None, "running": True, "chunk_count": 0}
 
-    def _forget_ended(self) -> list[_Known]:
-        """Let go of calls that run no more and return them."""
-        gone = [known for key, known in self._known.items() if key not in self._running]
+    def _let_go(self) -> list[_Known]:
+        """Let go of calls that have run no more for a while, and return them."""
+        now_ns = self._clock_ns()
+        gone: list[_Known] = []
+        for key, known in self._known.items():
+            if key in self._running:
+                continue
+            known.ended_ns = known.ended_ns or now_ns
+            if now_ns - known.ended_ns >= HOLD_NS:
+                gone.append(known)
         for known in gone:
             del self._known[known.exchange.id]
         return gone
@@ -159,7 +171,7 @@ class Inflight:
             self._known.clear()
             return
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
-        gone = self._forget_ended()
+        gone = self._let_go()
         if not gone and not self._running:
             return
         ended = [{"id": one.exchange.id, "trace_id": one.exchange.trace_id} for one in gone if one.told_ns]

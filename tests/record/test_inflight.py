@@ -123,6 +123,9 @@ def test_an_audience_is_told_once_and_of_the_end() -> None:
         audience.on_subscribe()
         assert len((await audience.next())[0]) == 1  # the newcomer has not heard of it
         del running["s1"]
+        inflight._tick()
+        assert inflight.rows(None, 0) == []
+        now[0] += SECOND
         assert await audience.next() == ([], [{"id": "s1", "trace_id": "t-s1"}])
         inflight.close()
 
