@@ -7,13 +7,16 @@ body as a whole is a BadRequest. Nothing else comes out of here, whatever the by
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from llmflow_web.errors import BadRequest, Busy, LLMFlowError
-from llmflow_web.model import Stored
+from llmflow_web.model import Row, Stored
+from llmflow_web.record.agents import pieces_from_log
 from llmflow_web.record.intake import Piece, pieces_of
 from llmflow_web.record.semconv import log_from_otlp, metrics_from_otlp, row_from_otlp
+from llmflow_web.store.pieces import fold
 from llmflow_web.wire.content import inflated_request
 from llmflow_web.wire.otlp import decode
 from llmflow_web.wire.otlp_values import LogRecord, OtlpMetric, OtlpSpan, Signal
@@ -85,6 +88,7 @@ class _Reading:
         self.rejected = rejected
         self.errors = errors
         self._logs_seen: dict[str, int] = {}
+        self._pieces: list[Row] = []  # of spans, as log records tell of them
 
     def read(self, signal: Signal, items: list[Any]) -> None:
         """Make the rows of all items; the list is empty afterwards."""
@@ -96,6 +100,7 @@ class _Reading:
                 self.rows += read(self, item)
             except Exception as error:  # noqa: BLE001 - strangers' values; the others are kept
                 self._reject(item, error)
+        self.rows += fold(self._pieces)
 
     def spans(self, span: OtlpSpan) -> Iterable[Stored]:
         """Return the row of a span, unless it is one that a later one replaces."""
@@ -105,9 +110,15 @@ class _Reading:
     def logs(self, record: LogRecord) -> Iterable[Stored]:
         """Return the row of a log record. Records that are alike are numbered, so that each has an id of its own."""
         log = log_from_otlp(record, 0, now_ns=self._now_ns)
+        self._derive(record)
         nth = self._logs_seen.get(log.id, 0)
         self._logs_seen[log.id] = nth + 1
         return (log_from_otlp(record, nth, now_ns=self._now_ns) if nth else log,)
+
+    def _derive(self, record: LogRecord) -> None:
+        """Note what a coding agent tells of its calls. A record that cannot be read so is a log record all the same."""
+        with suppress(Exception):
+            self._pieces += pieces_from_log(record, now_ns=self._now_ns)
 
     def metrics(self, metric: OtlpMetric) -> Iterable[Stored]:
         """Return the rows of a metric: one per data point."""

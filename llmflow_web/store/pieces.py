@@ -17,8 +17,7 @@ PREVIEW_CHARS = 160
 
 _LISTS = ("tags", "dropped", "notes")
 _BILL = ("estimated_cost", "cost_detail", "price_key")
-_TIMES = ("start_ns", "duration_ns")
-_APART = frozenset({*_LISTS, *_BILL, *_TIMES, "counts", "preview_in", "preview_out"})
+_APART = frozenset({*_LISTS, *_BILL, "start_ns", "duration_ns", "counts", "preview_in", "preview_out"})
 _COLUMNS = tuple(name for name in Span.__dataclass_fields__ if name not in _APART)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
@@ -47,18 +46,12 @@ def fold(rows: Sequence[Row]) -> list[Row]:
 
 
 def _span(first: Span, second: Span) -> Span:
-    columns = {name: _fuller(getattr(first, name), getattr(second, name)) for name in _COLUMNS}
-    start_ns, duration_ns = _times(first, second)
+    columns: dict[str, Any] = {name: _fuller(getattr(first, name), getattr(second, name)) for name in _COLUMNS}
+    columns.update((name, sorted({*getattr(first, name), *getattr(second, name)})) for name in _LISTS)
     bill = max(first, second, key=_bill_key)
-    return replace(
-        first,
-        **columns,
-        **{name: sorted({*getattr(first, name), *getattr(second, name)}) for name in _LISTS},
-        **{name: getattr(bill, name) for name in _BILL},
-        start_ns=start_ns,
-        duration_ns=duration_ns,
-        counts=first.counts and second.counts,
-    )
+    columns.update((name, getattr(bill, name)) for name in _BILL)
+    columns["start_ns"], columns["duration_ns"] = _times(first, second)
+    return replace(first, **columns, counts=first.counts and second.counts)
 
 
 def _times(first: Span, second: Span) -> tuple[int, int | None]:
