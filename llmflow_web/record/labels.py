@@ -26,7 +26,15 @@ _AGENTS = (
     ("gemini-cli", "gemini-cli"),
     ("aider", "aider"),
 )
-_SERVICES = (("claude", "claude-code"), ("codex", "codex-cli"), ("gemini", "gemini-cli"), ("aider", "aider"))
+_SERVICES = (
+    ("claude", "claude-code"),
+    ("codex", "codex-cli"),
+    ("gemini", "gemini-cli"),
+    ("copilot", "copilot"),
+    ("aider", "aider"),
+)
+# Coding agents name their session themselves: Claude Code, then Codex CLI, newer versions first.
+_AGENT_SESSIONS = (b"x-claude-code-session-id", b"thread-id", b"conversation_id", b"session_id")
 _PASSTHROUGH_TOOLS = {"anthropic": "claude-code", "gemini": "gemini-cli"}
 
 
@@ -51,6 +59,7 @@ def labels_from(headers: Mapping[bytes, bytes], trace_id: str) -> Labels:
     if any(name.startswith((b"x-llmflow-", b"helicone-")) for name in headers):
         _read_ours(headers, labels)
         _read_helicone(headers, labels)
+    labels.session_id = labels.session_id or _text(headers, *_AGENT_SESSIONS)
     labels.parent_id = _parent(headers, trace_id)
     return labels
 
