@@ -66,10 +66,10 @@ export function nest(spans) {
 /**
  * An application's own span of a call that went through our proxy too is shown as that call, in its place in the tree.
  * The call carries the other as `twin`. What was not joined, or joined to a call elsewhere, stays as it is.
- * @param {Span[]} roots @returns {Span[]}
+ * @param {Span[]} roots @param {Row[]} [known] its rows, where they are known @returns {Span[]}
  */
-export function withTwins(roots) {
-  const rows = flatten(roots, new Set());
+export function withTwins(roots, known = []) {
+  const rows = known.length ? known : flatten(roots, new Set());
   if (!rows.some(({ span }) => span.joined_to)) return roots;
   const byId = new Map(rows.map((row) => [row.span.id, row.span]));
   /** @type {Map<Span, Span>} */

@@ -5,28 +5,31 @@ import { copyButton, h, iconButton, time } from "./dom.js";
 import { asText, jsonTree } from "./json.js";
 
 const LONG = 200;
+const KINDS = ["unspecified", "internal", "server", "client", "producer", "consumer"];
 const NOT_SHOWN = new Set(["cost_detail", "preview_in", "preview_out", "notes", "dropped", "counts", "seq", "change", "is_root"]);
 /** Columns that the filter bar has a word for. @type {Record<string, string>} */
 const FIELDS = { model: "model", provider: "provider", span_name: "name", session_id: "session", user_id: "user", source: "source", span_type: "kind", trace_id: "trace", id: "span", request_model: "model" };
 
 /** @param {HTMLElement} el @param {any} detail @param {{onFilter: (field: string, value: string, isNot: boolean) => void, addressOf: (trace: string, span: string) => string}} options */
 export function mountAttributes(el, detail, { onFilter, addressOf }) {
-  const otlp = detail.otlp ?? {};
+  const otlp = { ...detail.otlp };
   const recorded = Object.entries(detail.trace).filter(([name, value]) => !NOT_SHOWN.has(name) && value != null && value !== "" && !(Array.isArray(value) && !value.length));
   const resource = otlp.resource?.attributes ?? otlp.resource ?? {};
   const scope = { ...(otlp.scope ?? {}), ...(otlp.scope?.attributes ?? {}) };
   delete scope.attributes;
+  if (typeof otlp.kind === "number") otlp.kind = KINDS[otlp.kind] ?? otlp.kind;
   const state = Object.fromEntries(["kind", "status", "trace_state", "flags"].filter((name) => otlp[name] != null && otlp[name] !== "").map((name) => [name, otlp[name]]));
-  const sent = Object.entries(detail.attributes ?? {});
+  // the API repeats resource, name and kind among the attributes, for those who read only them
+  const sent = Object.entries(detail.attributes ?? {}).filter(([name, value]) => !detail.otlp || (name !== "_spanName" && name !== "otel_span_kind" && resource[name] !== value));
   const table = (/** @type {[string, any][]} */ rows) => attributeTable(rows, onFilter);
   const sections = [
-    section("Recorded", attributeTable(recorded, onFilter, true)),
     section("Attributes", sent.length ? table(sent) : h("p", { class: "muted" }, "None were sent with this span.")),
     (otlp.events ?? []).length ? section("Events", eventList(otlp.events, detail.trace, table)) : null,
     (otlp.links ?? []).length ? section("Links", linkList(otlp.links, table, addressOf)) : null,
     Object.keys(resource).length ? section("Resource", table(Object.entries(resource))) : null,
     Object.keys(scope).length ? section("Scope", table(Object.entries(scope))) : null,
     Object.keys(state).length ? section("Span", table(Object.entries(state))) : null,
+    section("Recorded", attributeTable(recorded, onFilter, true)),
   ];
   const none = h("p", { class: "muted", role: "status", hidden: true }, "Nothing here has these letters.");
   const filter = h("input", { type: "search", "aria-label": "Filter attributes", placeholder: "Filter by name or value", oninput: () => { none.hidden = narrow(body, filter.value) > 0; } });

@@ -65,6 +65,6 @@ export const HELP = [
   ["Anywhere", [["/", "Search"], ["?", "This help"], ["t", "Theme: auto, light, dark"], ["Space", "Pause or resume live"], ["r", "Reload"],
     ["g t", "Traces"], ["g s", "Sessions"], ["g a", "Analytics"], ["g o", "Models"], ["g l", "Logs"], ["g m", "Metrics"], ["g i", "Timeline"], ["g u", "Setup"]]],
   ["In a list", [["j  ↓", "Next row"], ["k  ↑", "Previous row"], ["Home  End", "First, last row"], ["PgUp  PgDn", "One page"], ["Enter  →", "Open"], ["Esc", "Close the detail, then clear the search"]]],
-  ["In a trace", [["1 … 5", "Tabs"], ["[  ]", "Previous, next trace"], ["y", "Copy link"], ["Y", "Copy as cURL"], ["/", "Find in the trace"]]],
-  ["In the waterfall", [["↑ ↓", "Previous, next span"], ["← →", "Fold, unfold"], ["o  O", "Fold all, unfold all"], ["e  E", "Next, previous error"]]],
+  ["In a trace", [["1 … 5", "Tabs"], ["[  ]", "Previous, next trace"], ["y", "Copy link"], ["Y", "Copy as cURL"], ["c", "Mark, then compare with the marked"], ["/", "Find in the trace"], ["Enter  Shift+Enter", "Next, previous match"]]],
+  ["In the waterfall", [["↑ ↓", "Previous, next span"], ["← →", "Fold, unfold"], ["o  O", "Fold all, unfold all"], ["e  E", "Next, previous error"], ["+  -", "Zoom in, out"], ["0", "Whole trace"]]],
 ];

@@ -16,11 +16,11 @@ const LENGTHS = /** @type {const} */ ([["time", "Time"], ["cost", "Cost"], ["tok
 
 /** @typedef {{how: "click"|"key"|"jump"}} Picked */
 
-/** @param {HTMLElement} el @param {{roots: any[], onSelect: (span: any, picked: Picked) => void}} options */
-export function mountWaterfall(el, { roots: given, onSelect }) {
+/** @param {HTMLElement} el @param {{roots: any[], rows: import("../lib/tree.js").Row[], onSelect: (span: any, picked: Picked) => void}} options */
+export function mountWaterfall(el, { roots: given, rows: flat, onSelect }) {
   const folded = new Set();
-  let roots = withTwins(given);
-  let all = flatten(roots, new Set());
+  let roots = withTwins(given, flat);
+  let all = rowsOf(given, flat);
   let rows = all;
   let selected = "";
   /** @type {ReadonlySet<string>} */
@@ -40,6 +40,11 @@ export function mountWaterfall(el, { roots: given, onSelect }) {
   const list = mountWindow(tree, { rowHeight: ROW, top: ROW, role: "rowgroup", keyAt: (i) => rows[i]?.span.id, make, render, onRange: (first, last) => stalls.look(rows.slice(first, last).map((row) => row.span)) });
   const stalls = mountStalls(() => list.update(rows.length, indexOf(selected)));
   const zooming = mountLane(tree, { lane, view: () => chart.view, onView: setView });
+
+  /** The rows are known already where nothing was joined: a great tree is walked through once. @param {any[]} before */
+  function rowsOf(before, known) {
+    return roots === before && known.length ? known : flatten(roots, new Set());
+  }
 
   function toolbar() {
     const button = (/** @type {string} */ text, /** @type {string} */ label, /** @type {() => void} */ run) => h("button", { type: "button", class: "more", title: label, "aria-label": label, onclick: run }, text);
@@ -145,7 +150,7 @@ export function mountWaterfall(el, { roots: given, onSelect }) {
     tools.compress.hidden = !hidden.length || chart.length !== "time";
     setAttr(tools.compress, "aria-pressed", chart.isCompressed ? "true" : "false");
     map.el.hidden = all.length <= MINIMAP_SPANS || chart.length !== "time";
-    if (!map.el.hidden) map.draw(all, chart.over);
+    if (!map.el.hidden) requestAnimationFrame(() => map.draw(all, chart.over)); // the rows come first
     setView(chart.length === "time" ? chart.view : w.WHOLE);
   }
 
@@ -298,9 +303,9 @@ export function mountWaterfall(el, { roots: given, onSelect }) {
       if (all.some((row) => row.span.id === id)) goTo(id, "");
     },
     /** The tree was asked for again: fold and selection stay. */
-    update(next) {
-      roots = withTwins(next);
-      all = flatten(roots, new Set());
+    update(next, known) {
+      roots = withTwins(next, known);
+      all = rowsOf(next, known);
       chart.box = w.boxOf(all);
       chart.path = w.criticalPath(roots);
       rescale();

@@ -2,6 +2,7 @@
 /** One trace: a summary that stays, and tabs for what was said, when, over which wire, with which attributes and log lines. */
 import { get, isAbort } from "../feed/api.js";
 import { fromSearch, term, toSearch } from "../lib/filter.js";
+import { count } from "../lib/format.js";
 import { callBefore } from "../lib/history.js";
 import { flatten } from "../lib/tree.js";
 import { announce, copy, debounce, failure, h, notice, put, stylesheet } from "../parts/dom.js";
@@ -14,7 +15,7 @@ const RENEW_MS = 700; // a trace that still grows is asked for again at most thi
 
 /** @param {HTMLElement} el @param {import("../state.js").State} state @param {{close: () => void, step: (by: number) => void}} list */
 export function mountTrace(el, state, list) {
-  const shown = { trace: "", span: "", detail: /** @type {any} */ (null), tree: /** @type {any} */ (null), spans: /** @type {any[]} */ ([]) };
+  const shown = { trace: "", span: "", detail: /** @type {any} */ (null), tree: /** @type {any} */ (null), rows: /** @type {import("../lib/tree.js").Row[]} */ ([]), spans: /** @type {any[]} */ ([]) };
   let tabs = /** @type {ReturnType<typeof mountTabs>|null} */ (null);
   let find = /** @type {ReturnType<typeof import("../parts/find.js").mountFind>|null} */ (null);
   let waterfall = /** @type {any} */ (null);
@@ -73,7 +74,8 @@ export function mountTrace(el, state, list) {
   function take(detail, tree) {
     shown.detail = detail;
     shown.tree = tree;
-    shown.spans = flatten(tree?.spans ?? [], new Set()).map((row) => row.span);
+    shown.rows = flatten(tree?.spans ?? [], new Set());
+    shown.spans = shown.rows.map((row) => row.span);
   }
 
   function showFailure(error) {
@@ -95,7 +97,7 @@ export function mountTrace(el, state, list) {
     const parts = { messages: buildMessages, waterfall: buildWaterfall, raw: buildRaw, attributes: buildAttributes, logs: buildLogs };
     tabs = mountTabs(body, {
       label: "Parts of the trace", onChange: (id) => { go({ tab: id === firstTab() ? "" : id }); },
-      tabs: TABS.map(([id, label]) => ({ id, label, count: id === "waterfall" && isMany() ? shown.spans.length : null, build: parts[id] })),
+      tabs: TABS.map(([id, label]) => ({ id, label, count: id === "waterfall" && isMany() ? /** @type {any} */ (count(shown.spans.length)) : null, build: parts[id] })),
     });
     showHead();
     follow(query);
@@ -189,7 +191,7 @@ export function mountTrace(el, state, list) {
       const top = h("div", { class: "waterfall" });
       beneath = h("div", { class: "beneath", role: "region", "aria-label": "Selected span", tabindex: 0 });
       panel.append(top, beneath);
-      waterfall = mountWaterfall(top, { roots: shown.tree?.spans ?? [{ ...shown.detail.trace, children: [] }], onSelect: (span, { how }) => (how === "key" ? pickSoon(span.id) : pick(span.id, false)) });
+      waterfall = mountWaterfall(top, { roots: shown.tree?.spans ?? [{ ...shown.detail.trace, children: [] }], rows: shown.rows, onSelect: (span, { how }) => (how === "key" ? pickSoon(span.id) : pick(span.id, false)) });
       waterfall.select(shown.detail.trace.id);
       find?.renew();
       showBeneath();
@@ -213,8 +215,8 @@ export function mountTrace(el, state, list) {
       box.replaceChildren();
       box.scrollTop = 0;
       mountMessages(box, detail, around());
-      const count = (detail.otlp?.events?.length ?? 0) + (detail.otlp?.links?.length ?? 0);
-      if (count) box.append(h("p", { class: "pad" }, h("button", { type: "button", class: "more", onclick: () => go({ tab: "attributes" }) }, `Events and links (${count})`)));
+      const more = (detail.otlp?.events?.length ?? 0) + (detail.otlp?.links?.length ?? 0);
+      if (more) box.append(h("p", { class: "pad" }, h("button", { type: "button", class: "more", onclick: () => go({ tab: "attributes" }) }, `Events and links (${count(more)})`)));
     });
   }
 
@@ -274,29 +276,37 @@ export function mountTrace(el, state, list) {
   });
 
   /** More of this trace has come: ask again, leaving fold, selection and scroll alone. */
-  const renew = debounce(RENEW_MS, async () => {
+  async function renew() {
     if (!shown.trace || document.hidden) return;
     if (!tabs) return void show(state.route, true);
     try {
       const { signal } = asking;
-      const isOpen = shown.detail.trace.running || !shown.detail.trace.duration_ms;
-      const [detail, tree] = await Promise.all([isOpen ? ask(signal) : shown.detail, askTree(signal)]);
+      const before = shown.detail;
+      const isOpen = before.trace.running || !before.trace.duration_ms;
+      const [detail, tree] = await Promise.all([isOpen ? ask(signal) : before, askTree(signal)]);
       if (signal.aborted || !tabs) return;
       const wasMany = isMany();
       take(detail, tree ?? shown.tree);
       if (wasMany !== isMany()) return void build(new URLSearchParams(location.search));
       showHead();
-      waterfall?.update(shown.tree.spans);
-      if (isOpen) showSpan();
+      if (shown.tree) waterfall?.update(shown.tree.spans, shown.rows);
+      if (detail.trace.running !== before.trace.running || JSON.stringify(detail.messages) !== JSON.stringify(before.messages)) showSpan();
     } catch { /* it stays as it was */ }
-  });
+  }
+
+  let renewal = 0;
+  /** @param {{detail: {op: string, rows: any[]}}} event */
+  function onRows({ detail: { op, rows } }) {
+    if (!shown.trace || !rows.some((row) => row.trace_id === shown.trace)) return;
+    if (op === "delete") showFailure({ status: 404 });
+    else renewal ||= window.setTimeout(() => { renewal = 0; renew(); }, RENEW_MS);
+  }
 
   function listen() {
     if (offs.length) return;
-    const onRows = (/** @type {any} */ event) => { if (event.detail.rows.some((row) => row.trace_id === shown.trace)) renew(); };
-    state.live.addEventListener("rows", onRows);
+    state.live.addEventListener("rows", /** @type {any} */ (onRows));
     const ticker = setInterval(() => { if (shown.detail?.trace.running && !document.hidden) tick(summary, shown.detail.trace, Date.now()); }, 500);
-    offs = [use(KEYS), () => state.live.removeEventListener("rows", onRows), () => clearInterval(ticker)];
+    offs = [use(KEYS), () => state.live.removeEventListener("rows", /** @type {any} */ (onRows)), () => clearInterval(ticker)];
   }
 
   function drop() {
@@ -347,10 +357,11 @@ export function mountTrace(el, state, list) {
     focus: () => /** @type {HTMLElement|null} */ (summary.querySelector("h1"))?.focus(),
     clear() {
       asking.abort();
-      renew.cancel();
+      clearTimeout(renewal);
+      renewal = 0;
       for (const off of offs) off();
       offs = [];
-      Object.assign(shown, { trace: "", span: "", detail: null, tree: null, spans: [] });
+      Object.assign(shown, { trace: "", span: "", detail: null, tree: null, rows: [], spans: [] });
       drop();
     },
   };
