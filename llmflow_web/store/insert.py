@@ -17,7 +17,7 @@ from llmflow_web.model import Body, Row, Span
 from llmflow_web.store.columns import INSERT, OLD_COLUMNS, UPDATE, has_flags, stored_values
 from llmflow_web.store.completing import complete
 from llmflow_web.store.counters import Counters
-from llmflow_web.store.marks import AWAY, BELOW, JOINED, OURS, counts, has_repeated, marks_of
+from llmflow_web.store.marks import AWAY, BELOW, JOINED, OURS, TOLD, counts, has_repeated, marks_of
 from llmflow_web.store.sessions import RollupSums, SessionSums
 from llmflow_web.store.standing import settle
 from llmflow_web.store.sums import Share, share_of
@@ -162,7 +162,7 @@ class _Batch:
     def _add_again(self, row: Row, old: _Old) -> Written:
         """Take in a new version of a stored span; how it stands to others stays until `standing` looks again."""
         has, change = has_flags(row), self._counters.next()
-        marks = marks_of(row.span) | old.marks & (JOINED | AWAY | BELOW)
+        marks = marks_of(row.span) | old.marks & (JOINED | AWAY | TOLD | BELOW)
         span = replace(row.span, joined_to=old.span.joined_to, counts=counts(marks))
         share, trace = share_of(span), self._traces[span.trace_id]
         self._updates.append((change, *stored_values(span, has, marks), old.seq))

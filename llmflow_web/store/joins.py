@@ -1,9 +1,9 @@
 """One call, one row: the span an app tells of a call is joined to the row of the same call that counts.
 
 That is, in this order: the call as we saw it (same response id, else same request id, else reached from the app's span
-within three steps down its trace); else, for a span derived from logs, the app's own span with the same id. Ids that
-turn up more than once (canned answers) lead to the call nearest in time. Which row that is depends on what is stored,
-never on the order in which it came.
+within three steps down its trace); else, for a span derived from logs, the app's own span with the same id, or a record
+that says the same of a call without ids (alike). Ids that turn up more than once (canned answers) lead to the call
+nearest in time. Which row that is depends on what is stored, never on the order in which it came.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from llmflow_web.store.alike import call_alike, told_alike
 from llmflow_web.store.counters import Counters
-from llmflow_web.store.marks import AWAY, INFERENCE_SQL, JOINED
+from llmflow_web.store.giving_way import give_way
+from llmflow_web.store.marks import AWAY, INFERENCE_SQL, JOINED, TOLD
 from llmflow_web.store.nodes import NODE_SQL, Node, Nodes
 from llmflow_web.store.schema import CALL_INDEXES, index_calls
 
@@ -45,6 +47,7 @@ class Joins:
         if self._counters.joins:
             self._affect(self._told_of([node for node in touched if node.is_ours], "1"))
             self._affect(self._told_of([node for node in told if not node.derived], "derived"))
+        self._affect(told_alike(self._nodes, touched))
         again = [node.id for node in touched if node.written is not None and node.written.change is not None]
         if again:
             self._affect(self._joined_to(again))
@@ -72,17 +75,19 @@ class Joins:
             target = self._target(node, hits)
             if target is not None or not self._is_left_alone(node):
                 self._set(node, target)
+        give_way(self._nodes)
 
     def _affect(self, nodes: Iterable[Node]) -> None:
         self._affected.update((node.seq, node) for node in nodes)
 
     @staticmethod
     def _set(node: Node, target: Node | None) -> None:
-        node.marks &= ~(JOINED | AWAY)
+        node.marks &= ~(JOINED | AWAY | TOLD)
         node.joined_to = None
         if target is not None:
             node.joined_to = target.id
             node.marks |= JOINED | (AWAY if target.trace_seq != node.trace_seq else 0)
+            node.marks |= 0 if target.is_ours else TOLD
 
     def _is_left_alone(self, node: Node) -> bool:
         """Say whether the row it is joined to was pruned: that row's share stays in the sums, so this stays joined."""
@@ -140,7 +145,7 @@ class Joins:
             found = self._nearest(node, column, "app", f"NOT derived AND {INFERENCE_SQL}")
             if found is not None:
                 return found
-        return None
+        return call_alike(self._nodes, node)
 
     def _nearest(self, node: Node, column: str, side: str, condition: str) -> Node | None:
         """Return the record with the same id that began nearest to this one."""

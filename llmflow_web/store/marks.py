@@ -14,12 +14,17 @@ BELOW = 4  # usage is known below it
 USAGE = 8  # it tells of usage itself
 OURS = 16  # we saw the call ourselves: it repeats nobody
 AWAY = 32  # joined to a row of another trace, which lists show instead
+TOLD = 64  # joined to an app's own span
+INHERITED = 128  # its session is that of what is joined to it
 
 OUR_SOURCES = ("proxy", "passthrough")
 INFERENCE = ("llm", "embedding", "rerank")
 """The types of spans that stand for one call of a model."""
 
 COUNTS_SQL = f"((marks & {OWN | JOINED}) = 0 AND (marks & {BELOW | USAGE | OURS}) <> {BELOW | USAGE})"
+AGENT_TOOLS = ("claude-code", "codex-cli", "gemini-cli", "copilot")
+"""The tools whose log records become spans."""
+
 INFERENCE_SQL = f"span_type IN {INFERENCE}"
 REPEATED_SQL = f"((marks & {BELOW}) <> 0 OR (marks & {USAGE | OWN}) = {USAGE})"
 """Whether a span, or what is below it, has usage that its parents may repeat."""

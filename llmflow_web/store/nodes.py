@@ -16,7 +16,8 @@ from llmflow_web.store.marks import INFERENCE, JOINED, OURS, REPEATED_SQL
 from llmflow_web.store.written import Written
 
 NODE_SQL = (
-    "seq, trace_seq, id, parent_id, span_type, start_ns, status, response_id, request_id, derived, marks, joined_to"
+    "seq, trace_seq, id, parent_id, span_type, start_ns, status, response_id, request_id, tool, prompt_tokens, "
+    "completion_tokens, reasoning_tokens, derived, marks, joined_to"
 )
 
 
@@ -33,6 +34,10 @@ class Node:
     status: int | None
     response_id: str | None
     request_id: str | None
+    tool: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
     derived: bool
     marks: int
     joined_to: str | None
@@ -78,8 +83,8 @@ class Nodes:
         span = written.span
         node = Node(
             written.seq, written.trace.first_seq, span.id, span.parent_id, span.span_type, span.start_ns, span.status,
-            span.response_id, span.request_id, span.derived, written.marks, span.joined_to, written.marks,
-            span.joined_to, written,
+            span.response_id, span.request_id, span.tool, span.prompt_tokens, span.completion_tokens,
+            span.reasoning_tokens, span.derived, written.marks, span.joined_to, written.marks, span.joined_to, written,
         )  # fmt: skip
         return self._keep(node)
 

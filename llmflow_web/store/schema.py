@@ -8,9 +8,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from llmflow_web.store.marks import COUNTS_SQL, OUR_SOURCES
+from llmflow_web.store.marks import AGENT_TOOLS, COUNTS_SQL, INFERENCE_SQL, OUR_SOURCES
 
 APPLICATION_ID = 0x4C4C4D46  # "LLMF", at offset 68 of the file
+
+AGENTS_SQL = f"tool IN {AGENT_TOOLS} AND {INFERENCE_SQL} AND prompt_tokens IS NOT NULL"
+"""The condition of the index over the calls of coding agents."""
 
 # spans: one row per span. seq and change come from ONE counter that never goes back, so that "what is new since N"
 # is seq > N or change > N, and a fresh row pays for no index on change. trace_seq is the seq of the trace's first
@@ -90,6 +93,7 @@ _TABLES = (
     "CREATE INDEX spans_conversation ON spans (conversation_id, start_ns) WHERE conversation_id IS NOT NULL",
     "CREATE INDEX spans_user ON spans (user_id, start_ns) WHERE user_id IS NOT NULL",
     "CREATE INDEX spans_joined ON spans (joined_to) WHERE joined_to IS NOT NULL",
+    f"CREATE INDEX spans_agents ON spans (tool, prompt_tokens, start_ns) WHERE {AGENTS_SQL}",
     "CREATE INDEX spans_change ON spans (change) WHERE change IS NOT NULL",
     # One row per trace, in order of arrival.
     """CREATE TABLE traces (

@@ -15,7 +15,7 @@ from llmflow_web.model import Span
 from llmflow_web.store.columns import LIST_SQL, OLD_COLUMNS, list_row
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.joins import Joins
-from llmflow_web.store.marks import AWAY, INFERENCE, OURS, counts
+from llmflow_web.store.marks import AGENT_TOOLS, AWAY, INFERENCE, OURS, counts
 from llmflow_web.store.nodes import Node, Nodes
 from llmflow_web.store.repeats import mark_repeats
 from llmflow_web.store.sessions import RollupSums
@@ -52,9 +52,10 @@ def _matters(written: Written, *, is_joining: bool) -> bool:
     if written.change is not None:
         return True
     has_ids = span.response_id is not None or span.request_id is not None
+    is_agents = span.tool in AGENT_TOOLS
     if written.marks & OURS:
-        return (is_joining and has_ids) or (span.parent_id is not None and not is_alone)
-    return not is_alone or (has_ids and span.span_type in INFERENCE)
+        return (is_joining and has_ids) or is_agents or (span.parent_id is not None and not is_alone)
+    return not is_alone or ((has_ids or is_agents) and span.span_type in INFERENCE)
 
 
 def release(connection: sqlite3.Connection, gone: Sequence[str], counters: Counters) -> None:
