@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from llmflow_web.model import JSON, Span
 from llmflow_web.store.columns import OLD_COLUMNS
 from llmflow_web.store.counters import Counters
+from llmflow_web.store.inherited import inherit_sessions
 from llmflow_web.store.insert import SEQS_OF_TRACE
 from llmflow_web.store.limits import BUSY_MS, Limits
 from llmflow_web.store.logs import remove_logs_of, remove_oldest_logs
@@ -208,6 +209,7 @@ def remove(
     """Delete these traces (first seq, id) with everything that hangs on their spans."""
     rollup = RollupSums()
     sessions = SessionSums(connection)
+    heirs = _joined_to(connection, chosen) if from_statistics else []
     gone = [key for first, _ in chosen for key in _remove_trace(connection, first, sessions, rollup)]
     connection.executemany("DELETE FROM traces WHERE first_seq = ?", [(first,) for first, _ in chosen])
     sessions.write()
@@ -219,7 +221,17 @@ def remove(
         counters.deleted = counters.next()
         if from_statistics:  # what gave way to them counts again; pruned rows are still in the statistics
             release(connection, gone, counters)
+            inherit_sessions(connection, heirs, counters)
     return len(gone)
+
+
+def _joined_to(connection: sqlite3.Connection, chosen: Sequence[tuple[int, str]]) -> list[str]:
+    """Return the ids of the calls that spans of these traces are joined to."""
+    found: set[str] = set()
+    for first, _ in chosen:
+        sql = f"SELECT joined_to FROM spans WHERE seq IN ({SEQS_OF_TRACE}) AND joined_to IS NOT NULL"
+        found.update(row[0] for row in connection.execute(sql, {"trace": first}))
+    return sorted(found)
 
 
 def _remove_trace(connection: sqlite3.Connection, first: int, sessions: SessionSums, rollup: RollupSums) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from llmflow_web.model import Span
 from llmflow_web.store.columns import LIST_SQL, OLD_COLUMNS, list_row
 from llmflow_web.store.counters import Counters
+from llmflow_web.store.inherited import inherit_sessions
 from llmflow_web.store.joins import Joins
 from llmflow_web.store.marks import AGENT_TOOLS, AWAY, INFERENCE, OURS, counts
 from llmflow_web.store.nodes import Node, Nodes
@@ -85,7 +86,13 @@ class _Ledger:
                 if change is not None:
                     changed.append((node.seq, change))
         self._rollup.write(self._connection)
+        changed += self._inherit(nodes)
         return [Changed(seq, change, self._list_row(seq)) for seq, change in changed]
+
+    def _inherit(self, nodes: Nodes) -> list[tuple[int, int]]:
+        """Let calls that spans were joined to, or parted from, have the session of those."""
+        targets = {one for node in nodes for one in (node.joined_to, node.stored_joined_to) if one is not None}
+        return inherit_sessions(self._connection, targets, self._counters) if targets else []
 
     def _store(self, node: Node) -> int | None:
         """Store one node; return its change number when it is a row of old that looks different now."""

@@ -46,7 +46,7 @@ def _sums(hand):
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 @pytest.mark.parametrize("is_one_batch", [True, False])
 def test_a_call_told_of_by_its_app_is_joined_by_id(hand, name, order, is_one_batch):
-    """In either order, in one batch or two: the app's span names our row and is in no sum; nothing is merged."""
+    """In either order, in one batch or two: the app's span names our row and is in no sum; its session goes to ours."""
     both = [_ours(**{name: "x1"}), _told(**{name: "x1"}, session_id="s")]
     rows = [both[at] for at in order]
     for batch in [rows] if is_one_batch else [[row] for row in rows]:
@@ -54,7 +54,7 @@ def test_a_call_told_of_by_its_app_is_joined_by_id(hand, name, order, is_one_bat
     assert _joined(hand) == {"told": "ours"}
     assert _sums(hand) == (1, 30, 0.25)
     assert hand.all("SELECT tokens FROM traces WHERE trace_id = 'trace-told'") == [(0,)]
-    assert hand.all("SELECT tokens, cost, span_count FROM sessions") == [(0, 0.0, 1)]
+    assert hand.all("SELECT tokens, cost, span_count FROM sessions") == [(30, 0.25, 2)]
     assert get_span(hand.connection, "told")["total_tokens"] == 30
 
 
