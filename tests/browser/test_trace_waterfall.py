@@ -40,6 +40,18 @@ def test_a_call_is_split_where_its_first_token_came(mock: Maker, new_page: Maker
     assert tool.locator(".run").is_visible()
 
 
+def test_the_span_of_the_address_stands_in_sight(mock: Maker, new_page: Maker) -> None:
+    """A tree that has room for its first rows is not scrolled; a span far down is scrolled to, selected and shown."""
+    page = open_agent(mock, new_page, f"{AGENT}?span={301:016x}", viewport={"width": 1200, "height": 800})
+    page.wait_for_selector(f"{ROWS}[aria-selected=true]:has-text('choose tools')")
+    page.wait_for_selector(".beneath .msg")
+    assert page.evaluate("document.querySelector('.tree').scrollTop") == 0
+    page.goto(f"{mock([mock_traces.wide(50_000, 300)]).url}/traces/{50_000:032x}?span={50_250:016x}")
+    page.wait_for_selector(f"{ROWS}[aria-selected=true]:has-text('step 250')")
+    inside = "(() => { const row = document.querySelector('.tree [aria-selected=true]').getBoundingClientRect(); const box = document.querySelector('.tree').getBoundingClientRect(); return row.top >= box.top + 25 && row.bottom <= box.bottom + 1; })()"
+    until(page, inside, PATIENCE_S)
+
+
 def test_zoom_by_keys_buttons_wheel_and_drag(mock: Maker, new_page: Maker) -> None:
     """+ and - zoom, 0 and Fit show all again, Ctrl-wheel goes nearer, dragging over the lane chooses a stretch."""
     page = open_agent(mock, new_page)

@@ -37,6 +37,8 @@ export function mountWaterfall(el, { roots: given, rows: flat, onSelect }) {
   el.append(tools.el);
   const map = mountMinimap(el, { onView: setView });
   el.append(tree);
+  map.el.hidden = all.length <= MINIMAP_SPANS;
+  takeHeight(); // all that takes room stands before the window of rows measures it
   const list = mountWindow(tree, { rowHeight: ROW, top: ROW, role: "rowgroup", keyAt: (i) => rows[i]?.span.id, make, render, onRange: (first, last) => stalls.look(rows.slice(first, last).map((row) => row.span)) });
   const stalls = mountStalls(() => list.update(rows.length, indexOf(selected)));
   const zooming = mountLane(tree, { lane, view: () => chart.view, onView: setView });
@@ -198,8 +200,13 @@ export function mountWaterfall(el, { roots: given, rows: flat, onSelect }) {
     const at = indexOf(selected);
     setAttr(tree, "tabindex", at < 0 ? 0 : -1);
     setAttr(tree, "aria-rowcount", rows.length + 1);
-    tree.style.height = `${(rows.length + 1) * ROW + 2}px`; // a small tree takes little room, a great one what the panel gives
+    takeHeight();
     list.update(rows.length, at);
+  }
+
+  /** A small tree takes little room, a great one what the panel gives. */
+  function takeHeight() {
+    tree.style.height = `${(rows.length + 1) * ROW + 2}px`;
   }
 
   /** @param {number} index @param {Picked["how"]|""} how "" = it was asked for from outside */
