@@ -346,7 +346,7 @@ class Forwarder:
         """Queue what was made for the store, redacted as it is there. Rows of raw OTLP are left to `put_received`."""
         queued: dict[Signal, list[_Item]] = {}
         for row in rows:
-            if self.settings.is_raw and _is_received(row):
+            if (self.settings.is_raw and _is_received(row)) or _is_derived(row):
                 continue
             queued.setdefault(_signal_of(row), []).append(_Item(row, _weight(row)))
         for signal, items in queued.items():
@@ -412,6 +412,11 @@ def _signal_of(row: Row | Log | Metric) -> Signal:
 
 def _is_received(row: Row | Log | Metric) -> bool:
     return not isinstance(row, Row) or row.span.source == "otlp"
+
+
+def _is_derived(row: Row | Log | Metric) -> bool:
+    """Say whether a row is made of log records, which are sent on themselves."""
+    return isinstance(row, Row) and row.span.derived
 
 
 def _weight(row: Row | Log | Metric) -> int:
