@@ -23,7 +23,10 @@ UPSTREAM_ENV = "LLMFLOW_UPSTREAM_"
 OLLAMA_PORT = 11434
 RESERVED_NAMES = frozenset({"v1", "health", "providers", "passthrough"})
 # Names under LLMFLOW_ that are read by SDKs and examples, not by the server.
-_OTHERS_ENV = frozenset({"LLMFLOW_URL", "LLMFLOW_DEBUG", "LLMFLOW_PROXY", "LLMFLOW_DASHBOARD", CONFIG_ENV})
+_OTHERS_ENV = frozenset({
+    "LLMFLOW_URL", "LLMFLOW_SDK", "LLMFLOW_SERVICE_NAME", "LLMFLOW_DEBUG", "LLMFLOW_PROXY", "LLMFLOW_DASHBOARD",
+    CONFIG_ENV,
+})  # fmt: skip
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _UPSTREAM_KEYS = {"url": str, "dialect": str, "key_env": str, "free": bool, "inject_usage": bool}
 _LOOPBACK_NAMES = frozenset({"localhost", "::1"})

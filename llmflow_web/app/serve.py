@@ -12,15 +12,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from types import FrameType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from llmflow_web.app.build import House
 from llmflow_web.app.settings import Config
 from llmflow_web.console import Console
 from llmflow_web.errors import LLMFlowError
+
+T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 START_TIMEOUT_S = 30.0
@@ -171,6 +173,12 @@ class Server:
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
         self._console.close()
+
+    def ask(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on our loop and wait for what it returns; from another thread."""
+        if self._loop is None:
+            raise RuntimeError("the server has not been started")
+        return asyncio.run_coroutine_threadsafe(make(), self._loop).result()
 
     def __enter__(self) -> Self:
         self.start()
