@@ -140,28 +140,24 @@ def _unshown(kind: type) -> str:
 
 # ── arguments ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_HAS_MORE, _HAS_NAMED = 0x04, 0x08  # inspect.CO_VARARGS and CO_VARKEYWORDS; inspect itself is slow to import
+_HAS_MORE = 0x04  # inspect.CO_VARARGS; inspect itself is slow to import
 
 
 class Names:
     """The names of a function's arguments, read once from its code."""
 
-    __slots__ = ("_is_method", "_more", "_named", "_positional")
+    __slots__ = ("_is_method", "_more", "_positional")
 
     def __init__(self, function: Callable[..., object]) -> None:
-        code = code_of(function)
+        code, is_bound = _code_of(function)
         self._positional: tuple[str, ...] = ()
-        self._more, self._named, self._is_method = "args", "kwargs", False
+        self._more, self._is_method = "args", False
         if code is None:
             return
         count = code.co_argcount
-        self._positional = code.co_varnames[:count]
-        at = count + code.co_kwonlyargcount
+        self._positional = code.co_varnames[is_bound:count]
         if code.co_flags & _HAS_MORE:
-            self._more = code.co_varnames[at]
-            at += 1
-        if code.co_flags & _HAS_NAMED:
-            self._named = code.co_varnames[at]
+            self._more = code.co_varnames[count + code.co_kwonlyargcount]
         self._is_method = self._positional[:1] in (("self",), ("cls",))
 
     def __repr__(self) -> str:
@@ -179,15 +175,21 @@ class Names:
         return found
 
 
-def code_of(function: Any) -> Any:
-    """Return the code object behind a function, method, partial or callable object; None for what is built in."""
+def _code_of(function: Any) -> tuple[Any, bool]:
+    """Return the code behind a function, method or callable object, and whether its first argument is given already.
+
+    None for what is built in, and for partials: some of their arguments are given, too.
+    """
+    is_bound = False
     for _ in range(MAX_DEPTH):
         code = getattr(function, "__code__", None)
-        if code is not None:
-            inner = getattr(function, "__wrapped__", None)
-            if inner is None:
-                return code
-            function = inner
+        inner = getattr(function, "__wrapped__", None)
+        if code is None:  # an object: its class may have a function that is called
+            function = type(function).__dict__.get("__call__")
+            is_bound = True
+        elif inner is None:
+            return code, is_bound or hasattr(function, "__self__")
         else:
-            function = getattr(function, "__func__", None) or type(function).__dict__.get("__call__")
-    return None
+            is_bound = is_bound or hasattr(function, "__self__")
+            function = inner
+    return None, False

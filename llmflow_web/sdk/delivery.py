@@ -130,14 +130,14 @@ class Sender:
             self.url, self.token = url, token
             self._lock.notify_all()
 
-    def close(self, timeout_s: float = EXIT_TIMEOUT_S) -> None:
-        """Send what waits, for at most `timeout_s`, and take nothing more."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """Send what waits, for at most `timeout_s` (EXIT_TIMEOUT_S), and take nothing more."""
         with self._lock:
             self._is_closing = True
             thread = self._thread
             self._lock.notify_all()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_s)
+            thread.join(EXIT_TIMEOUT_S if timeout_s is None else timeout_s)
         with self._lock:
             lost = self._taken - self._settled
             self._settled += lost

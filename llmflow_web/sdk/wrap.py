@@ -1,11 +1,14 @@
 """Clients of openai, anthropic and google-genai whose calls carry the current span. None of them is imported here.
 
-All three send through an httpx client (httpx or httpx2), which calls back before each request: `event_hooks`. So a
-client gets a twin of its httpx client, with the same connections, settings and cookies and one hook more. Copies that
-are made of it (`with_options`) keep the twin; other clients, and all classes, stay as they are.
+All three send through an httpx client (httpx or httpx2). A wrapped client gets a twin of it: an object of a subclass
+with the same connections, settings and cookies, whose `send` adds headers. (An event hook would do, were it not for
+google-genai, whose client per loop knows no hooks.) Copies that are made of a wrapped client by `with_options` keep the
+twin; other clients, and all classes there are, stay as they are.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 from llmflow_web.sdk.settings import settings
 from llmflow_web.sdk.span import headers_of, labels_of, live
@@ -24,7 +27,8 @@ def wrap(client: C) -> C:
     """Return a client like `client` whose calls carry the current span's trace headers.
 
     openai and anthropic clients, sync and async, are copied. A google-genai client cannot be: it is changed and
-    returned. Session, conversation and user go with a call only where it goes to LLMFlow.
+    returned (async calls by an aiohttp client of your own carry nothing). Session, conversation and user go with a call
+    only where it goes to LLMFlow.
 
     Raises:
         TypeError: It is no client of these.
@@ -35,7 +39,7 @@ def wrap(client: C) -> C:
         _wrap_google(google)
         return client
     http = getattr(known, "_client", None)
-    if not hasattr(http, "event_hooks") or not hasattr(known, "with_options"):
+    if not hasattr(http, "send") or not hasattr(known, "with_options"):
         raise TypeError(f"wrap() takes a client of openai, anthropic or google-genai, not {type(client).__name__}")
     if _is_twin(http):
         return client
@@ -48,9 +52,13 @@ def _wrap_google(api: Any) -> None:
         api._httpx_client = _twin(api._httpx_client)
     if api._async_httpx_client is not None and not _is_twin(api._async_httpx_client):
         api._async_httpx_client = _twin(api._async_httpx_client)
-        # Where aiohttp is installed, it is taken for async calls unless an httpx client was chosen.
-        chosen = {"httpx_async_client": api._async_httpx_client}
-        api._http_options = api._http_options.model_copy(update=chosen)
+        if not api._http_options.aiohttp_client:
+            # Where aiohttp is installed, async calls go by it: not those of this client, from now on.
+            api._use_aiohttp = _no
+
+
+def _no() -> bool:
+    return False
 
 
 def _is_twin(http: Any) -> bool:
@@ -58,23 +66,34 @@ def _is_twin(http: Any) -> bool:
 
 
 def _twin(http: Any) -> Any:
-    """Return a client that shares everything with `http` but its hooks.
+    """Return a client that shares everything with `http`, and adds headers to what it sends.
 
-    The SDKs' subclasses close their connections when they are collected. The twin must not do so, hence the nearest
-    class without that; and `http` must not be collected while its twin is used, hence the mark.
+    `http` must not be collected while its twin is used, hence the mark.
     """
-    kind: Any = next(one for one in type(http).__mro__ if not hasattr(one, "__del__"))
+    own: Any = type(http)
+    kind = _twin_class(own)
     twin = kind.__new__(kind)
     vars(twin).update(vars(http))
     vars(twin)[_MARK] = http
-    hook = _add_headers_async if hasattr(http, "aclose") else _add_headers
-    hooks = http.event_hooks
-    twin.event_hooks = {**hooks, "request": [*hooks.get("request", ()), hook]}
     return twin
 
 
-async def _add_headers_async(request: Any) -> None:
-    _add_headers(request)
+@cache
+def _twin_class(kind: Any) -> Any:
+    if hasattr(kind, "aclose"):
+
+        async def send(self: Any, request: Any, **options: Any) -> Any:
+            _add_headers(request)
+            return await kind.send(self, request, **options)
+
+    else:
+
+        def send(self: Any, request: Any, **options: Any) -> Any:  # type: ignore[misc]
+            _add_headers(request)
+            return kind.send(self, request, **options)
+
+    # The SDKs' classes close their connections when they are collected; those are not ours to close then.
+    return type(kind.__name__, (kind,), {"send": send, "__del__": lambda _self: None})
 
 
 def _add_headers(request: Any) -> None:
