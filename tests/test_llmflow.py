@@ -190,3 +190,20 @@ def test_importing_it_is_cheap_and_quiet() -> None:
     """`import llmflow` loads neither the server nor asyncio, and does not need them."""
     code = "import llmflow, sys; assert not {'asyncio', 'h11', 'sqlite3', 'llmflow_web'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=90)
+
+
+def test_its_names() -> None:
+    """Every public name can be imported, the stubs for type checkers name the same, and a wrong name is an error."""
+    import ast
+
+    import llmflow
+
+    for name in llmflow.__all__:
+        assert getattr(llmflow, name) is not None
+    assert set(llmflow.__all__) <= set(dir(llmflow))
+    tree = ast.parse((ROOT / "packaging" / "llmflow-stubs" / "__init__.pyi").read_text(encoding="utf-8"))
+    imported = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert (imported | defined) - {None} == set(llmflow.__all__)
+    with pytest.raises(AttributeError, match="spam"):
+        _ = llmflow.spam

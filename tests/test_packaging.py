@@ -101,6 +101,7 @@ def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
         "llmflow_web/data/LITELLM-LICENSE",
         "llmflow_web/py.typed",
         "llmflow-stubs/__init__.pyi",
+        "llmflow_web/sdk/__init__.py",
     ):
         assert needed in names
     shipped = {path.relative_to(ROOT).as_posix() for path in (ROOT / "llmflow_web").rglob("*") if path.is_file()}

@@ -13,8 +13,8 @@ from __future__ import annotations
 from functools import wraps
 
 from llmflow_web.sdk.settings import configure, settings
-from llmflow_web.sdk.span import Span, current, foreign_id, headers_of, live
-from llmflow_web.sdk.wrap import wrap
+from llmflow_web.sdk.spans import Span, current, foreign_id, headers_of, live
+from llmflow_web.sdk.wrapping import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

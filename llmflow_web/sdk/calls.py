@@ -11,14 +11,14 @@ from functools import wraps
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 from llmflow_web.sdk.capture import Capture, Names
-from llmflow_web.sdk.span import current
+from llmflow_web.sdk.spans import current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
     from typing import Any
 
-    from llmflow_web.sdk.span import Span
+    from llmflow_web.sdk.spans import Span
 
     Begin = Callable[[tuple[Any, ...], Mapping[str, Any]], tuple[Span, Any]]
 

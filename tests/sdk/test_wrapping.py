@@ -220,7 +220,7 @@ def test_gemini(sdk, flow):
 
 def test_people_are_no_business_of_a_provider_s(posted, upstream):
     """Session and user go to LLMFlow's host only; the ids of trace and span go with every call of the client."""
-    from llmflow_web.sdk.wrap import _add_headers
+    from llmflow_web.sdk.wrapping import _add_headers
 
     class Url:
         host = "api.openai.com"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 
 from llmflow_web.sdk.settings import settings
-from llmflow_web.sdk.span import headers_of, labels_of, live
+from llmflow_web.sdk.spans import headers_of, labels_of, live
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
