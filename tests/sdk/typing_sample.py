@@ -60,7 +60,7 @@ async def use() -> None:
     assert_type(bare(1, b="x"), list[str])
     assert_type(named(1), str)
     pending = waits(1)
-    assert_type(pending, Coroutine[Any, Any, str])
+    _ = assert_type(pending, Coroutine[Any, Any, str])
     await pending
     assert_type(await waits(1), str)
     assert_type(streams(), AsyncIterator[str])
