@@ -13,7 +13,7 @@ from store_help import START_NS, Hand, make_row
 from llmflow_web.model import Row, Span
 from llmflow_web.store import stats
 from llmflow_web.store.joins import WINDOW_NS
-from llmflow_web.store.spans import get_span, tree
+from llmflow_web.store.spans import get_span, outline, tree
 
 S = 10**9
 
@@ -211,6 +211,10 @@ def test_the_tree_shows_the_call_below_the_span_that_is_joined_to_it(hand):
     call = found[0]["children"][1]["children"][0]
     assert (call["trace_id"], call["joined_from"]) == ("trace-ours", "span")
     assert _outline(tree(hand.connection, "ours")["spans"]) == {"ours": {}}
+    drawn = outline(hand.connection, "t")["spans"]
+    assert _outline(drawn) == _outline(found)
+    call = drawn[0]["children"][1]["children"][0]
+    assert (call["trace_id"], call["joined_from"]) == ("trace-ours", "span")
     hand.insert(_told("near", trace_id="u", response_id="y"), _ours("beside", trace_id="u", response_id="y"))
     assert _outline(tree(hand.connection, "u")["spans"]) == {"near": {"beside": {}}}
     hand.insert(

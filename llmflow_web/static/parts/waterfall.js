@@ -16,8 +16,8 @@ const LENGTHS = /** @type {const} */ ([["time", "Time"], ["cost", "Cost"], ["tok
 
 /** @typedef {{how: "click"|"key"|"jump"}} Picked */
 
-/** @param {HTMLElement} el @param {{roots: any[], rows: import("../lib/tree.js").Row[], onSelect: (span: any, picked: Picked) => void}} options */
-export function mountWaterfall(el, { roots: given, rows: flat, onSelect }) {
+/** @param {HTMLElement} el @param {{roots: any[], rows: import("../lib/tree.js").Row[], trace: string, onSelect: (span: any, picked: Picked) => void}} options */
+export function mountWaterfall(el, { roots: given, rows: flat, trace, onSelect }) {
   const folded = new Set();
   let roots = withTwins(given, flat);
   let all = rowsOf(given, flat);
@@ -40,7 +40,7 @@ export function mountWaterfall(el, { roots: given, rows: flat, onSelect }) {
   map.el.hidden = all.length <= MINIMAP_SPANS;
   takeHeight(); // all that takes room stands before the window of rows measures it
   const list = mountWindow(tree, { rowHeight: ROW, top: ROW, role: "rowgroup", keyAt: (i) => rows[i]?.span.id, make, render, onRange: (first, last) => stalls.look(rows.slice(first, last).map((row) => row.span)) });
-  const stalls = mountStalls(() => list.update(rows.length, indexOf(selected)));
+  const stalls = mountStalls(trace, () => list.update(rows.length, indexOf(selected)));
   const zooming = mountLane(tree, { lane, view: () => chart.view, onView: setView });
 
   /** The rows are known already where nothing was joined: a great tree is walked through once. @param {any[]} before */
