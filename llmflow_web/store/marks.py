@@ -35,7 +35,7 @@ def marks_of(span: Span) -> int:
     marks = 0 if span.counts else OWN
     if span.estimated_cost or total_tokens(span):
         marks |= USAGE
-    if span.source in OUR_SOURCES:
+    if (span.first_source or span.source) in OUR_SOURCES:
         marks |= OURS
     return marks
 
