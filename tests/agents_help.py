@@ -22,7 +22,7 @@ class Session:
         self.told: dict[str, Any] = json.loads(text)
         self.id = {**self.told["resource"], **self.told["common"]}.get("session.id") or "sess-codex"
         self.tool = self.told["proxy"]["tool"]
-        self.tokens = sum(prompt + answer for _, prompt, answer, _, _ in self.told["calls"])
+        self.tokens = sum(prompt + answer for _, prompt, answer, *_ in self.told["calls"])
         self._under = (Resource(self.told["resource"]), Scope(self.told["scope"]))
 
     def logs(self) -> list[LogRecord]:
@@ -75,11 +75,12 @@ class Session:
                 Span(
                     trace_id=f"{number:032x}", id=f"{number:016x}", span_type="llm", status=200, operation="chat",
                     start_ns=START_NS + (end - took) * _MS + 3, duration_ns=took * _MS, prompt_tokens=prompt,
-                    completion_tokens=answer, total_tokens=prompt + answer, **({column: key} if key else {}),
+                    completion_tokens=answer, total_tokens=prompt + answer,
+                    reasoning_tokens=sum(thoughts), **({column: key} if key else {}),
                     model="gpt-4o", **self.told["proxy"],
                 )
             )
-            for number, (key, prompt, answer, end, took) in enumerate(self.told["calls"], 1)
+            for number, (key, prompt, answer, end, took, *thoughts) in enumerate(self.told["calls"], 1)
         ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from llmflow_web.model import JSON
 from llmflow_web.store.logs import LogQuery, newest_logs
-from llmflow_web.store.marks import AWAY, JOINED, OURS, TOLD
+from llmflow_web.store.marks import AWAY, JOINED, TOLD
 from llmflow_web.store.spans import list_spans
 from llmflow_web.store.stats import UNPRICED
 from llmflow_web.wire.filter import Filter, Page, Term
@@ -75,7 +75,7 @@ _SESSION_TRACE = (
     "tool_calls", "models", "tool", "name", "preview_in",
 )  # fmt: skip
 _TRACE_OF = (
-    f"CASE WHEN marks & {OURS} AND EXISTS (SELECT 1 FROM spans j WHERE j.joined_to = m.id) THEN IFNULL("
+    f"CASE WHEN EXISTS (SELECT 1 FROM spans j WHERE j.joined_to = m.id) THEN IFNULL("
     f"(SELECT j.trace_seq FROM spans j WHERE j.joined_to = m.id AND (j.marks & {AWAY | TOLD}) = {AWAY} "
     "AND j.session_id = m.session_id ORDER BY j.derived, j.start_ns, j.id LIMIT 1), m.trace_seq) ELSE m.trace_seq END"
 )
