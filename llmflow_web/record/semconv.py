@@ -33,7 +33,7 @@ from llmflow_web.record.semconv_logs import log_from_otlp, metrics_from_otlp, ot
 from llmflow_web.record.semconv_messages import Messages, messages_from_logs, messages_from_otlp
 from llmflow_web.record.semconv_out import otlp_from_row
 from llmflow_web.record.semconv_stored import MAX_MOMENT_NS, OWN_SCOPE, only_set, resource_json, scope_json
-from llmflow_web.record.semconv_tables import FIRST_CHUNK_EVENTS, finish_reason, provider_name
+from llmflow_web.record.semconv_tables import FIRST_CHUNK_EVENTS, NAMED_BY, finish_reason, provider_name
 from llmflow_web.record.semconv_values import MAX_ERROR_CHARS, as_text, encoded, flag, label, parsed_object, sound
 from llmflow_web.wire.otlp_values import STATUS_ERROR, STATUS_OK, Event, Link, OtlpSpan
 
@@ -119,6 +119,10 @@ def _name(span: OtlpSpan, span_type: str) -> str:
     name = span.name
     if "{" in name:
         name = label(span.attributes.get("logfire.msg")) or name
+    for attribute in NAMED_BY.get(name, ()):
+        told = label(span.attributes.get(attribute))
+        if told:
+            return f"{name} {told}"
     return label(name) or label(span.attributes.get("traceloop.entity.name")) or span_type
 
 

@@ -115,6 +115,7 @@ SCOPES = {
     "mistralai": "mistral",
     "together": "together",
     "ollama": "ollama",
+    "gemini-cli": "gemini",
 }
 
 # ours → gen_ai.provider.name, where that is another word
@@ -402,6 +403,9 @@ KINDS: tuple[tuple[str, dict[str, str]], ...] = (
         "rerank": "rerank", "create_agent": "agent", "invoke_agent": "agent", "execute_tool": "tool",
         "invoke_workflow": "chain", "execute_task": "chain", "plan": "chain", "execute_hook": "event",
         "evaluate": "evaluator", "guardrail": "guardrail",
+        # Gemini CLI's own words
+        "llm_call": "llm", "tool_call": "tool", "user_prompt": "agent", "agent_call": "agent",
+        "schedule_tool_calls": "chain", "system_prompt": "chain",
     }),
     ("langsmith.span.kind", {
         "llm": "llm", "chain": "chain", "tool": "tool", "retriever": "retrieval", "embedding": "embedding",
@@ -425,6 +429,9 @@ SPAN_NAMES = {
     "claude_code.hook": "event",
     "claude_code.tool.blocked_on_user": "event",
 }
+
+# Spans that share one name: what tells them apart, to stand behind it.
+NAMED_BY = {"claude_code.llm_request": ("gen_ai.request.model", "model"), "claude_code.tool": ("tool_name",)}
 
 # An attribute that only spans of one type have.
 TELLING = (
