@@ -16,6 +16,22 @@ export function ticks(most, count = 4, isWhole = false) {
   return marks;
 }
 
+const DURATIONS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_200_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000];
+
+/** The same for milliseconds: round as clocks are. @param {number} most @param {number} [count] */
+export function durationTicks(most, count = 4) {
+  if (!(most > 0) || !Number.isFinite(most)) return [0];
+  const step = DURATIONS.find((one) => one * count >= most) ?? Math.ceil(most / count / 86_400_000) * 86_400_000;
+  return Array.from({ length: Math.ceil(most / step) + 1 }, (_, i) => i * step);
+}
+
+/** Which points of an axis bear a mark: where a day begins if there are several, else every n-th. @param {{isFirst?: boolean}[]} times @param {number} most @returns {number[]} */
+export function axisMarks(times, most) {
+  const days = times.flatMap((time, at) => (time.isFirst ? [at] : []));
+  const chosen = days.length >= 3 ? thin(days.length, most).map((i) => days[i]) : thin(times.length, most);
+  return chosen.filter((at) => (at + 0.5) / times.length < 0.95);
+}
+
 /** How many of something people can take in at a time: every n-th of `count`, at most `most`. @param {number} count @param {number} most @returns {number[]} indexes */
 export function thin(count, most) {
   const step = Math.max(1, Math.ceil(count / most));

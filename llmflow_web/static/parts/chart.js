@@ -3,7 +3,7 @@
  * Own charts: columns and lines over time in SVG, bars by size in HTML, each with the same figures as a table.
  * A chart is one stop in the tab order: arrows go from time to time, up and down through what a column is made of.
  */
-import { linePath, stack, thin, ticks } from "../lib/scale.js";
+import { axisMarks, durationTicks, linePath, stack, ticks } from "../lib/scale.js";
 import { h, put, s, setAttr, setText } from "./dom.js";
 import { table } from "./table.js";
 
@@ -14,7 +14,8 @@ const DASHES = ["", "7 4", "2 4", "10 3 2 3"];
 
 /**
  * @typedef {{label: string, values: (number|null)[], color?: number|string, total?: string, href?: (at: number) => string|null}} Series
- * @typedef {{title: string, note?: string|null, times: {label: string, short: string}[], series: Series[], text: (value: any) => string, href: (at: number) => string, isWhole?: boolean}} TimeChart
+ * @typedef {{title: string, note?: string|null, times: {label: string, short: string, isFirst?: boolean}[], series: Series[], text: (value: any) => string,
+ *   href: ((at: number) => string)|null, isWhole?: boolean, isTime?: boolean}} TimeChart `short`: for the axis; `isFirst`: a day begins
  */
 
 /** A card with a button that shows the figures instead. @param {{title: string, note?: string|null}} chart @param {() => any} draw @param {() => any} asTable */
@@ -61,7 +62,7 @@ export function lines(chart) {
 
 /** @param {TimeChart} chart @param {number} at @param {(at: number) => number} x @param {number} step @param {any} inside */
 function group(chart, at, x, step, inside) {
-  return s("g", { "data-at": at }, s("a", { href: chart.href(at), class: "hit", tabindex: -1, "aria-label": told(chart, at) }, s("rect", { x: x(at), y: 0, width: step, height: HEIGHT })), inside);
+  return s("g", { "data-at": at }, s(chart.href ? "a" : "g", { href: chart.href?.(at), role: chart.href ? null : "img", class: "hit", tabindex: -1, "aria-label": told(chart, at) }, s("rect", { x: x(at), y: 0, width: step, height: HEIGHT })), inside);
 }
 
 /** @param {TimeChart} chart @param {Series} series @param {number} at @param {number} x @param {number} step @param {(value: number) => number} y @param {[number, number]} ends @param {string} color */
@@ -76,7 +77,7 @@ function segment(chart, series, at, x, step, y, [low, high], color) {
 
 /** Axis, marks and what is under the pointer. @param {TimeChart} chart @param {number} most @param {(y: (value: number) => number, x: (at: number) => number, step: number) => any} inside @param {boolean} [areLines] */
 function plot(chart, most, inside, areLines = false) {
-  const marks = ticks(most, 3, chart.isWhole);
+  const marks = chart.isTime ? durationTicks(most, 3) : ticks(most, 3, chart.isWhole);
   const highest = marks[marks.length - 1] || 1;
   const step = WIDTH / Math.max(1, chart.times.length);
   const y = (/** @type {number} */ value) => HEIGHT - (value / highest) * (HEIGHT - 2);
@@ -96,7 +97,7 @@ function plot(chart, most, inside, areLines = false) {
 
 /** @param {TimeChart} chart */
 function below({ times }) {
-  return h("div", { class: "axis-x", "aria-hidden": "true" }, thin(times.length, 5).map((at) => {
+  return h("div", { class: "axis-x", "aria-hidden": "true" }, axisMarks(times, 5).map((at) => {
     const label = h("span", null, times[at].short);
     label.style.left = `${((at + 0.5) / times.length) * 100}%`;
     return label;
@@ -121,7 +122,7 @@ function follow(svg, onPoint) {
   svg.addEventListener("focusout", () => onPoint(-1));
   svg.addEventListener("keydown", (event) => {
     const at = atOf(event.target);
-    const inside = /** @type {SVGAElement[]} */ ([...svg.querySelectorAll(`[data-at="${at}"] a`)]);
+    const inside = /** @type {SVGAElement[]} */ ([...svg.querySelectorAll(`[data-at="${at}"] :is(.hit, .part)`)]);
     const level = inside.indexOf(/** @type {any} */ (event.target));
     const next = { ArrowRight: hits[at + 1], ArrowLeft: hits[at - 1], Home: hits[0], End: hits.at(-1), ArrowUp: inside[level + 1], ArrowDown: inside[level - 1] }[event.key];
     if (!(event.key in { ArrowRight: 1, ArrowLeft: 1, Home: 1, End: 1, ArrowUp: 1, ArrowDown: 1 })) return;
@@ -143,7 +144,7 @@ function asTable(chart) {
     return href ? h("a", { href }, text) : text;
   };
   if (!rows.length) return h("p", { class: "muted" }, "Nothing in this time.");
-  return table(rows, [{ label: "Time", isHead: true, cell: (at) => h("a", { href: chart.href(at) }, chart.times[at].label) }, ...chart.series.map((series) => ({ label: series.label, cls: "num", cell: cell(series) }))], { label: `${chart.title} as table` });
+  return table(rows, [{ label: "Time", isHead: true, cell: (at) => (chart.href ? h("a", { href: chart.href(at) }, chart.times[at].label) : chart.times[at].label) }, ...chart.series.map((series) => ({ label: series.label, cls: "num", cell: cell(series) }))], { label: `${chart.title} as table` });
 }
 
 /**

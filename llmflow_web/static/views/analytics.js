@@ -106,8 +106,8 @@ function overTime(all, split, by) {
   return [
     columns({ title: `Cost by ${name}`, times, href, text: format.cost, note: split.note, series: splitSeries(split, all.points, "cost", (one) => format.costSum(one.total.cost, one.total.unpriced_count)) }),
     columns({ title: "Requests and errors", times, href, text: format.count, isWhole: true, series: [series("requests", "Requests", { total: format.count(all.total.requests) })] }, { over: [series("errors", "Errors", { color: "error", total: format.count(all.total.errors), href: within })] }),
-    lines({ title: "Latency", times, href, text: format.duration, series: [series("p50_ms", "p50", {}), series("p95_ms", "p95", {}), series("p99_ms", "p99", {})] }),
-    lines({ title: "Time to first token", times, href, text: format.duration, series: [series("ttft_p50_ms", "p50", {}), series("ttft_p95_ms", "p95", {})] }),
+    lines({ title: "Latency", isTime: true, times, href, text: format.duration, series: [series("p50_ms", "p50", {}), series("p95_ms", "p95", {}), series("p99_ms", "p99", {})] }),
+    lines({ title: "Time to first token", isTime: true, times, href, text: format.duration, series: [series("ttft_p50_ms", "p50", {}), series("ttft_p95_ms", "p95", {})] }),
     columns({ title: "Tokens by class", times, href, text: format.compact, isWhole: true, series: CLASSES.map(([key, label]) => series(key, label, { total: format.compact(all.total[key]) })) }),
     columns({ title: `Requests by ${name}`, times, href, text: format.count, isWhole: true, series: splitSeries(split, all.points, "requests", (one) => format.count(one.total.requests)) }),
   ];
@@ -131,7 +131,9 @@ function labelOf(one) {
 /** @param {number} ms @param {string} interval */
 function timeOf(ms, interval) {
   const day = format.day(ms);
-  return interval === "day" ? { label: day, short: day } : { label: `${day} ${format.clock(ms).slice(0, 5)}`, short: `${day} ${format.clock(ms).slice(0, 5)}` };
+  const clock = format.clock(ms).slice(0, 5);
+  if (interval === "day") return { label: day, short: day };
+  return { label: `${day} ${clock}`, short: clock === "00:00" ? day : clock, isFirst: clock === "00:00" };
 }
 
 /** @param {[string, string, string]} group */

@@ -4,7 +4,7 @@ import { get } from "../feed/api.js";
 import * as format from "../lib/format.js";
 import { addressWith, callsAddress } from "../lib/links.js";
 import { debounce, h, icon, notice } from "../parts/dom.js";
-import { choice, mountScreen } from "../parts/page.js";
+import { choice, listening, mountScreen } from "../parts/page.js";
 import { table } from "../parts/table.js";
 
 /** @type {[string, string][]} */
@@ -29,9 +29,7 @@ export function mount(el, state) {
       showModels(body, answer, chosen().get("q") ?? "", chosen().get("sort") ?? "cost");
     },
   });
-  const off = [state.live];
-  const onStats = () => screen.renew();
-  for (const one of off) one.addEventListener("stats", onStats);
+  const deaf = listening(state.live, { stats: () => screen.renew() });
   return {
     ...screen,
     update() {
@@ -45,7 +43,7 @@ export function mount(el, state) {
     },
     unmount() {
       typed.cancel();
-      state.live.removeEventListener("stats", onStats);
+      deaf();
       screen.unmount();
     },
   };
@@ -62,7 +60,7 @@ function showModels(body, [models, prices], q, sort) {
   const rows = models.map((/** @type {any} */ row) => ({ ...row, cost: row.total_cost, priced: known.get(row.model) ?? null }))
     .filter((/** @type {any} */ row) => words.every((word) => `${row.model ?? ""} ${(row.providers ?? []).join(" ")}`.toLowerCase().includes(word)))
     .sort((/** @type {any} */ a, /** @type {any} */ b) => (sort === "model" ? String(a.model ?? "~").localeCompare(String(b.model ?? "~")) : (b[sort] ?? -1) - (a[sort] ?? -1)));
-  body.append(prices.failed ? h("p", { class: "hint" }, `The prices could not be read: ${prices.failed}`) : h("p", { class: "muted" }, `Prices of ${prices.date ?? "unknown date"} (${prices.source}), USD per million tokens. A dash is a price nobody told; it is not zero.`));
+  body.append(prices.failed ? h("p", { class: "hint" }, `The prices could not be read: ${prices.failed}`) : h("p", { class: "muted" }, `Prices of ${prices.date ?? "unknown date"} (${prices.source}), USD per million tokens. A dash is a price nobody told, which is not zero.`));
   if (!rows.length) body.append(notice("No model is called so", "", h("a", { class: "button", href: "/models" }, "Clear the search")));
   else body.append(table(rows, columnsOf(Math.max(1e-12, ...rows.map((/** @type {any} */ row) => row.cost ?? 0))), { label: "Models" }));
 }
@@ -70,10 +68,9 @@ function showModels(body, [models, prices], q, sort) {
 /** @param {number} most */
 function columnsOf(most) {
   const num = (/** @type {string} */ label, /** @type {(row: any) => any} */ cell, /** @type {string} */ title = "") => ({ label, cls: "num", cell, title: title || undefined });
-  const price = (/** @type {any} */ row, /** @type {string} */ name) => row.priced?.prices?.find((/** @type {any} */ one) => one.class === name);
   return [
     { label: "Model", isHead: true, cell: nameOf },
-    ...CLASSES.map(([name, label]) => num(label, (row) => { const found = price(row, name); return found ? format.perMillion(found.price) : format.NONE; }, `USD per million tokens: ${label.toLowerCase()}`)),
+    ...CLASSES.map(([name, label]) => num(label, (row) => priceOf(row, name), `USD per million tokens: ${label.toLowerCase()}`)),
     num("Context", (row) => format.compact(row.priced?.context_window), "Tokens that fit into a call"),
     num("Calls", (row) => (row.model ? h("a", { href: callsAddress({ model: row.model }) }, format.count(row.request_count)) : format.count(row.request_count))),
     num("Errors", (row) => (row.error_count && row.model ? h("a", { href: callsAddress({ model: row.model, status: "error" }) }, format.count(row.error_count)) : format.count(row.error_count))),
@@ -82,6 +79,19 @@ function columnsOf(most) {
     num("p50", (row) => format.duration(row.p50_ms)), num("p95", (row) => format.duration(row.p95_ms)), num("TTFT p50", (row) => format.duration(row.ttft_p50_ms)),
     num("Cost", (row) => [h("span", { title: row.unpriced_count ? `${format.plural(row.unpriced_count, "call")} of unknown price` : null }, format.costSum(row.cost, row.unpriced_count)), share(row.cost, most)]),
   ];
+}
+
+/** A class that is left out costs as much as its plain one. @param {string} name */
+function priceOf(row, name) {
+  const prices = row.priced?.prices ?? [];
+  const of = (/** @type {string} */ wanted) => prices.find((/** @type {any} */ one) => one.class === wanted && one.unit === "token");
+  if (of(name)) return perMillion(of(name).price);
+  return name.startsWith("cache") && of("input") ? h("span", { class: "muted", title: perMillion(of("input").price) }, "as input") : format.NONE;
+}
+
+/** @param {number} price */
+function perMillion(price) {
+  return `$${(price * 1e6).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 4 })}`;
 }
 
 /** @param {number|null} cost @param {number} most */
@@ -94,8 +104,8 @@ function share(cost, most) {
 function nameOf(row) {
   if (!row.model) return h("span", { class: "muted" }, "without a model");
   const { priced } = row;
-  const others = (priced?.prices ?? []).filter((/** @type {any} */ one) => !CLASSES.some(([name]) => name === one.class)).map((/** @type {any} */ one) => `${WORDS[one.class] ?? one.class} ${one.unit === "token" ? format.perMillion(one.price) : `${format.cost(one.price)} per ${one.unit}`}`);
-  const facts = [(row.providers ?? []).join(", "), others.join(" · "), priced?.deprecation_date ? `retired on ${priced.deprecation_date}` : ""].filter(Boolean);
+  const others = (priced?.prices ?? []).filter((/** @type {any} */ one) => !CLASSES.some(([name]) => name === one.class)).map((/** @type {any} */ one) => `${WORDS[one.class] ?? one.class} ${one.unit === "token" ? perMillion(one.price) : `${format.cost(one.price)} per ${one.unit}`}`);
+  const facts = [(row.providers ?? []).join(", "), others.join(" · "), priced?.deprecation_date ? `${Date.parse(priced.deprecation_date) > Date.now() ? "retires" : "retired"} on ${priced.deprecation_date}` : ""].filter(Boolean);
   const key = priced?.price_key && priced.price_key !== row.model ? `priced as ${priced.price_key}${priced.quality && priced.quality !== "exact" ? ` (${priced.quality})` : ""}` : priced && !priced.price_key ? "no price known" : "";
   return [h("a", { href: callsAddress({ model: row.model }) }, format.visible(row.model)), h("small", null, facts.join(" · ")), key ? h("small", { class: priced.price_key ? null : "is-unknown" }, format.visible(key)) : null];
 }
