@@ -83,7 +83,7 @@ function showAll(body, { sessions, total }, { q, page, go, address }) {
     { label: "Session", isHead: true, cell: (row) => [h("a", { class: "mono", href: `/sessions/${encodeURIComponent(row.session_id)}` }, format.visible(row.session_id)), row.models?.length ? h("small", null, row.models.map(format.visible).join(", ")) : null] },
     { label: "Agent / service", cell: (row) => [agentOf(row), row.agent_name && row.service_name && row.service_name !== row.agent_name ? h("small", null, format.visible(row.service_name)) : null] }, { label: "User", cell: (row) => (row.user_id == null ? format.NONE : format.visible(row.user_id)) },
     { label: "First", cell: (row) => at(row.first_seen) }, { label: "Last", cell: (row) => at(row.last_seen) },
-    num("Traces", (row) => [format.count(row.trace_count), row.turns ? h("small", null, format.plural(row.turns, "turn")) : null]), num("Tool calls", (row) => format.count(row.tool_calls)), num("Logs", (row) => format.count(row.log_count)),
+    num("Traces", (row) => [format.count(row.trace_count), row.turns && row.turns !== row.trace_count ? h("small", null, format.plural(row.turns, "turn")) : null]), num("Tool calls", (row) => format.count(row.tool_calls)), num("Logs", (row) => format.count(row.log_count)),
     num("Tokens", (row) => format.compact(row.total_tokens)), num("Errors", (row) => (row.error_count ? h("span", { class: "outcome error" }, icon("error"), format.count(row.error_count)) : "0")), num("Cost", (row) => format.costSum(row.total_cost, row.unpriced_count)),
   ], { label: "Sessions" }), pager(page, Math.ceil(total / LIMIT), total, address));
 }
