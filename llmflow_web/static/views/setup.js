@@ -2,6 +2,7 @@
 /** How to send the first call: snippets with the real host and ports, and a line that turns into a link when it arrives. */
 import { config, list } from "../feed/api.js";
 import { title } from "../lib/outcome.js";
+import { agents } from "../lib/snippets.js";
 import { announce, copyButton, h, icon, put } from "../parts/dom.js";
 
 /** @param {HTMLElement} el @param {import("../state.js").State} state */
@@ -29,7 +30,7 @@ export function mount(el, state) {
     const host = location.hostname || "localhost";
     const proxy = `http://${host.includes(":") && !host.startsWith("[") ? `[${host}]` : host}:${ports.proxy_port}`;
     if (!isHere) put(waiting, icon("running"), `No calls yet. Waiting on ${proxy} and ${location.origin} …`);
-    page.append(h("div", { class: "snippets" }, snippets(proxy).map(({ name, hint, code }) => h("section", { class: "snippet", "aria-label": name },
+    page.append(h("div", { class: "snippets" }, [...snippets(proxy), ...agentSnippets(location.origin, proxy)].map(({ name, hint, code }) => h("section", { class: "snippet", "aria-label": name },
       h("header", null, h("h2", null, name), copyButton(() => code, `Copy ${name}`, "Copy")), hint ? h("p", { class: "muted" }, hint) : null, h("pre", { class: "code", tabindex: 0, "aria-label": `${name} code` }, code)))));
     if (ports.version) page.append(h("p", { class: "muted pad" }, `LLMFlow ${ports.version}`));
     try {
@@ -44,6 +45,12 @@ export function mount(el, state) {
       state.live.removeEventListener("span", onSpan);
     },
   };
+}
+
+/** @param {string} dashboard @param {string} proxy */
+function agentSnippets(dashboard, proxy) {
+  const named = (agent, way, list) => list.map(({ name, hint, code }) => ({ name: `${agent} ${way}`, hint: [name, hint].filter(Boolean).join(". "), code }));
+  return agents(dashboard, proxy).flatMap((setup) => [...named(setup.name, "by telemetry", setup.telemetry), ...named(setup.name, "by the proxy", setup.proxy)]);
 }
 
 /** @param {string} proxy */
