@@ -17,7 +17,8 @@ from llmflow_web.model import JSON, PART_ATTRIBUTES, PART_OTLP, Log, Row, Span, 
 from llmflow_web.record.received import received
 from llmflow_web.record.semconv_stored import OWN_SCOPE
 from llmflow_web.record.semconv_values import number
-from llmflow_web.record.transfer import CSV_COLUMNS, SOURCES, item_of, set_imported
+from llmflow_web.record.transfer import SOURCES, item_of, set_imported
+from llmflow_web.store.export import CSV_COLUMNS
 from llmflow_web.store.transfer import Known
 from llmflow_web.wire.otlp_values import Signal
 

@@ -32,6 +32,7 @@ from llmflow_web.model import (
 )
 from llmflow_web.record.redact import is_credential, masked
 from llmflow_web.record.semconv_values import sound
+from llmflow_web.store.export import CSV_COLUMNS
 
 SPAN, LOG, METRIC = "span", "log", "metric"
 """What a line's `type` says; one without a type is a span."""
@@ -41,10 +42,6 @@ MAX_ID_CHARS = 128
 MAX_TEXT_CHARS = 1024 * 1024
 MAX_MS = 2**43  # the year 2248
 MAX_INT = 2**63 - 1
-CSV_COLUMNS = (
-    "id", "timestamp", "duration_ms", "provider", "model", "prompt_tokens", "completion_tokens", "total_tokens",
-    "estimated_cost", "status", "error", "trace_id", "parent_id", "span_type", "span_name", "service_name",
-)  # fmt: skip
 
 _ALWAYS = (*CSV_COLUMNS, "session_id", "conversation_id", "agent_name")
 """The members every line of a span has, null or not: those of the API's list from its first version on."""
