@@ -49,12 +49,16 @@ def _received(bodies: Mapping[int, bytes]) -> dict[str, list[JSON]]:
     """Read a span received as OTLP; "tools" are those it was offered."""
     from llmflow_web.record.semconv_messages import messages_from_otlp
 
-    attributes, rest = _loaded(bodies.get(PART_ATTRIBUTES)), _loaded(bodies[PART_OTLP])
+    attributes = _loaded(bodies.get(PART_ATTRIBUTES))
+    return messages_from_otlp(attributes if isinstance(attributes, dict) else {}, _events(bodies[PART_OTLP]))
+
+
+def _events(data: bytes) -> list[JSON]:
+    if b'"events"' not in data:  # most spans have none, and need not be read for that
+        return []
+    rest = _loaded(data)
     events = rest.get("events") if isinstance(rest, dict) else None
-    return messages_from_otlp(
-        attributes if isinstance(attributes, dict) else {},
-        [event for event in events if isinstance(event, dict)] if isinstance(events, list) else (),
-    )
+    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
 
 
 def _answered(operation: str | None, request: JSON, bodies: Mapping[int, bytes]) -> list[JSON]:
@@ -142,7 +146,7 @@ def _without_data(text: str) -> str:
     if len(text) <= MAX_WORD_CHARS:
         return text
     words = text.split()
-    if all(len(word) <= MAX_WORD_CHARS for word in words):
+    if max(map(len, words), default=0) <= MAX_WORD_CHARS:
         return text
     # Scripts without spaces make long runs too; those are kept.
     return " ".join(word for word in words if len(word) <= MAX_WORD_CHARS or not word[:MAX_WORD_CHARS].isascii())
