@@ -14,6 +14,7 @@ from llmflow_web.model import JSON, Body
 from llmflow_web.store.columns import DETAIL_SQL, LIST_SQL, detail_row, list_row
 from llmflow_web.store.insert import SEQS_OF_TRACE, insert_rows
 from llmflow_web.store.limits import MAX_LIST_ROWS, MAX_SORTED_ROWS
+from llmflow_web.store.marks import OUR_SOURCES
 from llmflow_web.store.query import Compiled, compile_filter
 from llmflow_web.wire.filter import Filter, Page, make_cursor, read_cursor
 
@@ -295,11 +296,16 @@ def _hang_calls(rows: list[JSON], roots: list[JSON], foreign: Callable[[str], JS
         call = by_id.get(call_id)
         if call is None:
             _hang(row, foreign(call_id))
-        elif not _holds(row, call) and not _holds(call, row):
+        elif not (_holds(row, call) or _holds(call, row) or _is_beside(row, call)):
             parent = by_id.get(call["parent_id"])
             for siblings in (roots, parent["children"] if parent else []):
                 siblings[:] = [one for one in siblings if one is not call]
             _hang(row, call)
+
+
+def _is_beside(row: JSON, call: JSON) -> bool:
+    """Say whether an app told of a call twice, side by side."""
+    return call["source"] not in OUR_SOURCES and row["parent_id"] == call["parent_id"]
 
 
 def _hang(row: JSON, call: JSON | None) -> None:

@@ -149,6 +149,48 @@ def test_two_spans_of_an_app_with_one_id_both_stay(hand):
     assert _joined(hand) == {}
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_a_call_an_app_tells_of_twice_side_by_side_counts_once(hand, order, is_one_batch):
+    """Two instrumentations, neither span below the other, one answer: the outer one counts, in whatever order."""
+    same = {"trace_id": "t", "parent_id": "root", "response_id": "x"}
+    rows = [
+        _told("outer", duration_ns=2 * S, **same),
+        _told("inner", start_ns=START_NS + S // 10, duration_ns=S, **same),
+        _bare_http("root", "t", None),
+    ]
+    for batch in [[rows[at] for at in order]] if is_one_batch else [[rows[at]] for at in order]:
+        hand.insert(*batch)
+    assert _joined(hand) == {"inner": "outer"}
+    assert _sums(hand)[1:] == (30, 0.25)
+    (root,) = tree(hand.connection, "t")["spans"]
+    assert [one["id"] for one in root["children"]] == ["outer", "inner"]
+
+
+def test_the_call_we_saw_counts_for_both_spans_of_an_app(hand):
+    """And when our row is deleted, the outer one does again."""
+    same = {"trace_id": "t", "parent_id": "root", "response_id": "x"}
+    hand.insert(_told("outer", duration_ns=2 * S, **same), _told("inner", duration_ns=S, **same))
+    hand.insert(_ours(response_id="x"))
+    assert _joined(hand) == {"outer": "ours", "inner": "ours"}
+    assert hand.delete("trace-ours") == 1
+    assert _joined(hand) == {"inner": "outer"}
+    assert _sums(hand)[1:] == (30, 0.25)
+
+
+def test_calls_one_after_the_other_are_two_also_when_their_answers_have_one_id(hand):
+    """Canned answers repeat their ids; so do calls below different spans."""
+    same = {"trace_id": "t", "response_id": "x", "duration_ns": S}
+    hand.insert(
+        _told("first", parent_id="root", **same),
+        _told("second", parent_id="root", start_ns=START_NS + S, **same),
+        _told("elsewhere", parent_id="other", **same),
+        _told("without", **same),
+    )
+    assert _joined(hand) == {}
+    assert _sums(hand)[0] == 4
+
+
 def test_deleting_our_row_lets_the_apps_count_again(hand):
     """All sums are as if our row had never been."""
     hand.insert(_ours(response_id="x"), _told(response_id="x", session_id="s"))
@@ -250,6 +292,7 @@ _COLUMNS = st.fixed_dictionaries(
         "source": st.sampled_from(["proxy", "otlp", "otlp", "sdk"]),
         "span_type": st.sampled_from(["llm", "llm", "agent", "tool"]),
         "start_ns": st.sampled_from([START_NS, START_NS + S, START_NS + 2 * S]),
+        "duration_ns": st.sampled_from([None, S, 3 * S]),
         "status": st.sampled_from([200, 500]),
         "response_id": st.sampled_from([None, None, "r1", "r2"]),
         "request_id": st.sampled_from([None, None, "q1"]),
