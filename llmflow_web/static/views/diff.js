@@ -4,7 +4,8 @@ import { get } from "../feed/api.js";
 import { deltaRow, folded, known, signed, tally } from "../lib/diff.js";
 import * as format from "../lib/format.js";
 import { traceAddress } from "../lib/links.js";
-import { kindOf, outcome, title } from "../lib/outcome.js";
+import { kindOf } from "../lib/kinds.js";
+import { outcome, title } from "../lib/outcome.js";
 import { copyButton, h, icon, notice, time } from "../parts/dom.js";
 import { use } from "../parts/keys.js";
 import { mountScreen } from "../parts/page.js";
@@ -63,7 +64,7 @@ function side(name, row, other) {
 function figures(deltas) {
   return table(known(deltas).map(deltaRow), [
     { label: "Figure", isHead: true, cell: (row) => h("span", { class: row.isPart ? "muted" : null }, row.name) }, { label: "A", cls: "num", cell: (row) => row.a }, { label: "B", cls: "num", cell: (row) => row.b },
-    { label: "B compared with A", cls: "num", cell: (row) => h("span", { class: row.direction > 0 ? "is-more" : row.direction < 0 ? "is-less" : "muted" }, row.delta) }, { label: "", cls: "num", cell: (row) => h("span", { class: "muted" }, row.change) },
+    { label: "B − A", cls: "num", cell: (row) => [h("span", { class: row.direction > 0 ? "is-more" : row.direction < 0 ? "is-less" : "muted" }, row.delta), row.change ? h("small", null, row.change) : null] },
   ], { label: "Figures of both sides" });
 }
 
@@ -128,7 +129,7 @@ function spanTable({ rows }, a, b) {
     cell.style.paddingLeft = `${Math.min(row.depth, 12) * 14}px`;
     return cell;
   };
-  const took = (/** @type {any} */ span, /** @type {any} */ root) => (span ? h("a", { href: traceAddress(root.trace_id, span.id) }, format.duration(span.duration_ms), (span.status ?? 0) >= 400 ? [" ", h("span", { class: "outcome error" }, icon("error"), String(span.status))] : null) : absent());
+  const took = (/** @type {any} */ span, /** @type {any} */ root) => (span ? h("a", { href: traceAddress(root.trace_id, span.id) }, format.duration(span.duration_ms), (span.status ?? 0) >= 400 ? [" ", h("span", { class: "outcome error" }, icon("error"), String(span.status))] : null) : h("span", { class: "muted", title: "Not on this side" }, format.NONE));
   const less = (/** @type {number|null|undefined} */ delta, /** @type {string} */ unit) => h("span", { class: (delta ?? 0) > 0 ? "is-more" : (delta ?? 0) < 0 ? "is-less" : "muted" }, signed(unit, delta ?? null));
   return [
     table(rows.slice(0, SPANS_SHOWN), [
