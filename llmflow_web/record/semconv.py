@@ -6,6 +6,7 @@ semconv_messages, logs and metrics in semconv_logs, the way back in semconv_out;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from llmflow_web.model import (
     Usage,
 )
 from llmflow_web.record.previews import PREVIEW_CHARS, preview
+from llmflow_web.record.semconv_answers import read_bodies
 from llmflow_web.record.semconv_fields import (
     Fields,
     operation_of,
@@ -65,6 +67,7 @@ def row_from_otlp(
     origin = origin_of(span.resource, span.scope) if origins is None else origins.of(span)
     fields = read_fields(attributes)
     _read_metadata(fields, attributes)
+    read_bodies(fields, attributes)
     for column in origin.columns:
         fields.fill(*column)
     row = _span(span, fields, origin, now_ns)
@@ -205,7 +208,7 @@ def _said_dropped(span: OtlpSpan) -> list[str]:
 
 
 def _set_outcome(row: Span, span: OtlpSpan, fields: Fields) -> None:
-    status: int | None = fields.get("response_status")
+    status: int | None = fields.get("response_status") or _status_in(span)
     has_failed = span.status_code == STATUS_ERROR or (span.status_code != STATUS_OK and fields.get("success") is False)
     if status is not None and status >= 400 and span.status_code != STATUS_OK:
         row.status = status
@@ -225,6 +228,18 @@ def _error(span: OtlpSpan, fields: Fields, *, has_failed: bool) -> str | None:
     if not has_failed:
         return None
     return _exception(span.events) or fields.get("error_type") or _http_error(fields)
+
+
+def _status_in(span: OtlpSpan) -> int | None:
+    """Return the HTTP status that the error of an official SDK names: "Error code: 429 - …"."""
+    if span.status_code != STATUS_ERROR:
+        return None
+    told = span.status_message or _exception(span.events) or ""
+    found = _ERROR_CODE.search(told[:200])
+    return int(found[1]) if found else None
+
+
+_ERROR_CODE = re.compile(r"\bError code: ([45]\d\d) - ")
 
 
 def _exception(events: Sequence[Event]) -> str | None:

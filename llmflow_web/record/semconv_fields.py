@@ -109,6 +109,7 @@ def usage_of(fields: Fields, attributes: Mapping[str, Any]) -> Usage:
         total_tokens=total,
         cached_tokens=fields.get("cache_read") or 0,
         cache_write_tokens=fields.get("cache_write") or 0,
+        cache_write_1h_tokens=fields.get("cache_write_1h") or 0,
         reasoning_tokens=fields.get("reasoning") or 0,
         audio_input_tokens=fields.get("audio_input") or 0,
         audio_output_tokens=fields.get("audio_output") or 0,

@@ -474,6 +474,8 @@ def _tools(source: _Source) -> list[JSON]:
     given = given or parsed_list(attributes.get("ai.prompt.tools"))
     if not given and "model_request_parameters" in attributes:
         given = parsed_list(parsed_object(attributes["model_request_parameters"]).get("function_tools"))
+    if not given and attributes.get("langsmith.span.kind") == "llm":
+        given = parsed_list(parsed_object(attributes.get("gen_ai.prompt")).get("tools"))
     return tools_of(given) if given else []
 
 

@@ -122,6 +122,51 @@ def test_cache_is_part_of_the_input():
     assert old.prompt_tokens == 11
 
 
+def test_what_the_cache_keeps_for_an_hour_is_told_apart():
+    """By Anthropic's SDK in an attribute, to OpenInference in the answer: it costs more to write."""
+    sdk = row_from_otlp(span_of({"attributes": {
+        "gen_ai.usage.input_tokens": 9, "gen_ai.usage.cache_write.input_tokens": 8,
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens": 3,
+    }}))  # fmt: skip
+    answer = {"type": "message", "usage": {"cache_creation": {"ephemeral_1h_input_tokens": 3}}}
+    openinference = row_from_otlp(span_of({"attributes": {
+        "openinference.span.kind": "LLM", "llm.token_count.prompt": 9,
+        "llm.token_count.prompt_details.cache_write": 8, "output.value": json.dumps(answer),
+    }}))  # fmt: skip
+    for row in (sdk, openinference):
+        assert (row.usage.cache_write_tokens, row.usage.cache_write_1h_tokens) == (8, 3)
+
+
+ODD_ANSWERS = [
+    "", "text", "[]", "{}", '{"object": []}', '{"object": "response", "status": 5}', '{"object": "list", "id": "x"}',
+    '{"object": "response", "status": "completed", "output": {"a": 1}}', '{"type": "message", "usage": [], "id": {}}',
+    '{"object": "response", "status": "incomplete", "incomplete_details": 3}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS)
+def test_odd_answers_say_nothing(answer):
+    """What is no answer of a model, or an odd one, gives no id."""
+    found = span({"openinference.span.kind": "LLM", "output.value": answer, "llm.invocation_parameters": answer})
+    assert (found.response_id, found.model) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter"),
+        ({"status": "completed", "output": [{"type": "function_call"}]}, "tool_calls"),
+        ({"status": "completed", "output": []}, "stop"),
+        ({"status": "failed"}, None),
+    ],
+)
+def test_how_a_response_ended_stands_in_the_answer(answer, reason):
+    """In chat's words."""
+    told = {"openinference.span.kind": "LLM", "output.value": json.dumps({"object": "response", "id": "r", **answer})}
+    assert span(told).finish_reason == reason
+
+
 def test_reasoning_is_part_of_the_output():
     """More reasoning than output cannot be a part of it."""
     found = usage(
@@ -227,6 +272,9 @@ def test_provider_by_host_and_scope():
         ({"status_code": 2, "attributes": {"http.status_code": "503"}}, 503, 503, "HTTP 503"),
         ({"status_code": 2, "attributes": {"http.response.status_code": 200}}, 500, 200, None),
         ({"attributes": {"success": "false", "error": "no"}}, 500, 500, "no"),
+        ({"status_code": 2, "status_message": "Error code: 429 - slow down"}, 429, 429, "Error code: 429 - slow down"),
+        ({"status_code": 2, "status_message": "Error code: 200 - odd"}, 500, 500, "Error code: 200 - odd"),
+        ({"status_message": "Error code: 429 - unset"}, 200, 200, "Error code: 429 - unset"),
         ({"attributes": {"error": True}}, 200, 200, None),
         (
             {"status_code": 2, "events": [{"name": "exception", "attributes": {"exception.message": "m"}}]},
