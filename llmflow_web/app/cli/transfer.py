@@ -24,6 +24,7 @@ from llmflow_web.app.settings import BY_NAME, Config
 from llmflow_web.console import escape
 from llmflow_web.errors import ConfigError, LLMFlowError
 from llmflow_web.record.importing import KINDS, Tally
+from llmflow_web.record.transfer import MAX_MS
 from llmflow_web.store.transfer import Between, open_reader
 from llmflow_web.wire.filter import Ago, Filter, Term
 from llmflow_web.wire.grammar import parse_filter
@@ -147,11 +148,11 @@ def _moment(flag: str, word: str, text: str, now_ms: float) -> int | None:
     value: Any = written.terms[0].values[0] if written.terms and not written.notes else None
     if isinstance(value, Ago):
         return max(0, int(now_ms - value.seconds * 1000))
-    if not isinstance(value, int) or value > now_ms * 100:
+    if not isinstance(value, int) or not 0 <= value <= MAX_MS:
         raise ConfigError(
             f"--{flag} is 24h, 7d, a date such as 2026-11-01 or milliseconds since 1970; got {text[:40]!r}"
         )
-    return max(0, value)
+    return value
 
 
 def _leave_pipe() -> None:
