@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What happens now: one WebSocket, asked again with a growing pause when it breaks, replaced by polling when it will not stand.
+ * What happens now: one WebSocket, opened again with a growing pause, replaced by polling when it will not stand.
  * Events: "state", "rows" {op, rows} (op: new, update, delete, running, ended), "refresh" (ask again, something may have been missed), "stats", "log" and "metric" {rows, left_out}.
  */
 import { get } from "./api.js";
@@ -47,8 +47,8 @@ export class Live extends EventTarget {
   }
 
   /**
-   * What the list shows, so that the server sends just that. Who is still asking for the first rows says so, and then what
-   * these know of: what came between them and the subscription is asked for again.
+   * What the list shows. Who still asks for the first rows says so, and then what these know of: what came in between is
+   * asked for again.
    * @param {Record<string, string>|null} filter @param {boolean} [isAsking]
    */
   subscribe(filter, isAsking = false) {

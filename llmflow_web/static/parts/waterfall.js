@@ -1,7 +1,8 @@
 // @ts-check
 /** Spans as a tree with bars beside it: role=treegrid, windowed; arrows fold and move, + - 0 and dragging zoom. */
 import * as format from "../lib/format.js";
-import { kindOf, outcome, title } from "../lib/outcome.js";
+import { kindOf } from "../lib/kinds.js";
+import { outcome, title } from "../lib/outcome.js";
 import { flatten, foldable, joinedId, nextRow, startOf, withTwins } from "../lib/tree.js";
 import * as w from "../lib/waterfall.js";
 import { h, icon, put, setAttr, setText } from "./dom.js";
