@@ -141,9 +141,20 @@ def _leaves(value: Any, depth: int) -> Iterator[str]:
             yield from _leaves(item, depth + 1)
 
 
+def _may_hold_data(text: str) -> bool:
+    """Say whether there may be a run that long: whether somewhere so many characters follow without a blank."""
+    begin, last = 0, len(text) - MAX_WORD_CHARS
+    while begin < last:
+        blank = text.rfind(" ", begin, begin + MAX_WORD_CHARS + 1)
+        if blank < 0:
+            return True
+        begin = blank + 1
+    return False
+
+
 def _without_data(text: str) -> str:
     """Leave out runs without a space that are too long to be words, such as base64."""
-    if len(text) <= MAX_WORD_CHARS:
+    if not _may_hold_data(text):
         return text
     words = text.split()
     if max(map(len, words), default=0) <= MAX_WORD_CHARS:

@@ -269,14 +269,17 @@ def _previews(messages: Messages, error: str | None) -> tuple[str | None, str | 
     return _line(last) if last else None, out or (preview(error) if error else None)
 
 
+_SHOWN = (("text", "refusal", "tool_result"), ("tool_call",), ("reasoning",))
+
+
 def _line(message: JSON) -> str | None:
     """Return one line of a message: its texts, else what it calls, else its reasoning, else what it shows."""
-    for kinds in (("text", "refusal", "tool_result"), ("tool_call",), ("reasoning",)):
-        texts = [_words(part) for part in message["parts"] if part["type"] in kinds]
-        found = preview(sound(" ".join(text for text in texts[:20] if text)))
+    parts = message["parts"]
+    for kinds in _SHOWN:
+        texts = [_words(part) for part in parts if part["type"] in kinds]
+        found = preview(sound(" ".join(filter(None, texts[:20])))) if texts else None
         if found:
             return found
-    parts = message["parts"]
     if not parts:
         return None
     kind = parts[0]["type"]

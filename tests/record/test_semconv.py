@@ -10,7 +10,7 @@ from semconv_help import START_NS, span_of
 
 from llmflow_web.model import PART_ATTRIBUTES, PART_OTLP, SPAN_TYPES
 from llmflow_web.record.messages import messages_of, search_text
-from llmflow_web.record.semconv import messages_from_otlp, row_from_otlp, usage_from
+from llmflow_web.record.semconv import Origins, messages_from_otlp, row_from_otlp, usage_from
 from llmflow_web.record.semconv_detail import detail_of_otlp, with_logs
 from llmflow_web.record.semconv_tables import COLUMNS, KINDS, PROVIDERS, provider_name
 from llmflow_web.wire.otlp_values import Event, Link, OtlpSpan, Resource, Scope
@@ -391,6 +391,23 @@ def test_stored_parts():
         "5 events: dropped by the sender",
         "8 links: dropped by the sender",
     ]
+
+
+def test_spans_that_share_their_origin():
+    """What is read once for a resource and a scope is what each span by itself would say; nothing of others stays."""
+    resources = [
+        Resource({"service.name": "a", "session.id": "s1", "user.id": "u"}, schema_url="x"), Resource(),
+        Resource({"service.name": "b", "conversation.id": 5}),
+    ]  # fmt: skip
+    scopes = [Scope("llmflow", "1"), Scope(), Scope("lib", attributes={"k": math.nan})]
+    told = [{}, {"session.id": "own"}, {"service.name": "the app"}, {"metadata": '{"user_id": "m"}'}]
+    spans = [
+        OtlpSpan(resource, scope, "ab" * 16, "cd" * 8, name="x", kind=2, attributes=attributes)
+        for resource in resources for scope in scopes for attributes in told
+    ]  # fmt: skip
+    origins = Origins()
+    for one in [*spans, *reversed(spans)]:
+        assert row_from_otlp(one, origins=origins) == row_from_otlp(one)
 
 
 def test_long_attributes_stay_json():

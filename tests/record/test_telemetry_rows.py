@@ -5,7 +5,7 @@ import json
 import pytest
 
 from llmflow_web.model import Log, Metric
-from llmflow_web.record.telemetry_rows import TelemetryRedactor, redact_attributes
+from llmflow_web.record.telemetry_rows import TelemetryRedactor, is_known_clean, redact_attributes
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 SECRET = "hushhush-hushhush"
@@ -64,6 +64,15 @@ def test_cut_attributes_are_masked_by_shape() -> None:
     """What is no JSON, because it was cut, is still looked through."""
     assert KEY.encode() not in redact_attributes(b'{"headers": {"a": "' + KEY.encode())
     assert redact_attributes(b'{"headers":' * 100_000)
+
+
+def test_remembered_attributes() -> None:
+    """Whether short attributes hold a secret is remembered for each set of secrets that are known by value."""
+    data = b'{"resource":{"attributes":{"a":"our-own-token-123"}}}'
+    for _ in range(2):
+        assert is_known_clean(data, ())
+        assert not is_known_clean(data, (b"our-own-token-123",))
+        assert not is_known_clean(b'{"headers":{"x-auth":"hushhush-hushhush"}}', ())
 
 
 def test_log_and_metric() -> None:
