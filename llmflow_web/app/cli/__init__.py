@@ -30,7 +30,7 @@ COMMANDS = {
     "export": "write what is recorded as OTLP, JSON Lines or CSV",
     "import": "read such files in",
 }
-_TRANSFERS = ("export", "import")
+TRANSFERS = ("export", "import")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run_command(command: str, argv: Sequence[str]) -> int:
-    if command in _TRANSFERS:
+    if command in TRANSFERS:
         from llmflow_web.app.cli.transfer import run_transfer
 
         return run_transfer(command, argv)
