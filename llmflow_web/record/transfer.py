@@ -192,7 +192,7 @@ def _log_of(line: JSON) -> Log:
 
 def _metric_of(line: JSON) -> Metric:
     name = _text(line, "name")
-    if not name:
+    if name is None:
         raise BadRequest("name is missing")
     told = _told(line, _METRIC_MEMBERS)
     return Metric(id=_id(line, "id"), series=_id(line, "series"), time_ns=_time_ns(line), name=name, **told)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from otlp_official import as_json, requests
 
-from llmflow_web.model import Log, Row, Span
+from llmflow_web.model import Log, Row, Span, Stored
 from llmflow_web.record.importing import Taken, sift, signals_of, take, wanted
-from llmflow_web.record.transfer import encoded_line, line_of
+from llmflow_web.record.semconv import otlp_from_log, otlp_from_metric, otlp_from_row
+from llmflow_web.record.transfer import encoded_line, item_of, line_of
 from llmflow_web.store.transfer import Known
 from llmflow_web.wire import otlp
-from llmflow_web.wire.otlp_values import LogRecord, OtlpSpan, Resource, Scope
+from llmflow_web.wire.otlp_values import LogRecord, OtlpSpan, Resource, Scope, Signal
 
 NOW_NS = 1_763_800_000_000_000_000
 OTLP = otlp.encode(
@@ -96,3 +100,26 @@ def test_a_line_of_json_is_as_good_as_a_post() -> None:
     taken = take(json.dumps(told).encode(), now_ns=NOW_NS)
     assert (len(taken.items), taken.refused) == (1, 1)
     assert "bad" in taken.errors[0]
+
+
+@pytest.mark.parametrize("signal", ["traces", "logs", "metrics"])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_what_left_as_opentelemetry_leaves_again_the_same(signal: Signal, data: st.DataObject) -> None:
+    """Whatever a request holds, what is kept of it is written, read and written again without a change."""
+    told = json.dumps(as_json(data.draw(requests(signal)))).encode()
+    first = _written(signal, take(told, now_ns=NOW_NS).items)
+    second = _written(signal, take(first, now_ns=NOW_NS).items)
+    assert json.loads(second) == json.loads(first)
+
+
+def _written(signal: Signal, items: list[Stored]) -> bytes:
+    """Write rows as an export does, after they were lines of JSON."""
+    kept = [item_of(json.loads(encoded_line(line_of(item)))) for item in items]
+    made: list[Any] = []
+    for item in kept:
+        if isinstance(item, Row):
+            made.append(otlp_from_row(item.span, {body.part: body.data for body in item.bodies}, content=True))
+        else:
+            made.append(otlp_from_log(item) if isinstance(item, Log) else otlp_from_metric(item))
+    return otlp.encode(signal, made, is_json=True)

@@ -50,9 +50,7 @@ SPANS = members(
 )  # fmt: skip
 ROWS = st.builds(Row, SPANS, BODIES)
 LOGS = members(Log, id=IDS, time_ns=MOMENTS)
-METRICS = members(
-    Metric, id=IDS, series=IDS, time_ns=MOMENTS, name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=5)
-)
+METRICS = members(Metric, id=IDS, series=IDS, time_ns=MOMENTS)
 
 
 def back(item: Stored) -> Stored:
