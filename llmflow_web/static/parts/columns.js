@@ -5,8 +5,8 @@ import * as format from "../lib/figures.js";
 import { givenName, outcome, title } from "../lib/outcome.js";
 import { h, icon, put, setAttr, setText } from "./nodes.js";
 
-/** @typedef {import("./grid.js").Column & {width: number, narrow?: number, rank: number}} TraceColumn
- * `width` in pixels; `rank`: the highest goes first where there is no room, that of MORE is shown only when chosen */
+/** @typedef {import("./grid.js").Column & {width: number, narrow?: number, most?: number, rank: number}} TraceColumn
+ * `width` in pixels, up to `most`; `rank`: the highest goes first where there is no room, that of MORE is shown only when chosen */
 
 const NARROW = 480;
 const GAP = 10;
@@ -39,7 +39,7 @@ export const COLUMNS = [
     box.checked = cell.parentElement?.getAttribute("aria-selected") === "true";
     setAttr(box, "aria-label", `Select ${title(row)}`);
   } },
-  { key: "status", label: "Status", width: 72, narrow: 60, rank: 0, render(cell, row) {
+  { key: "status", label: "Status", width: 72, narrow: 68, rank: 0, render(cell, row) {
     const state = outcome(row);
     const mark = state.kind + state.word;
     if (cell.dataset.mark === mark) return;
@@ -47,14 +47,14 @@ export const COLUMNS = [
     setAttr(cell, "data-term", row.running ? null : `status:${(row.status ?? 0) >= 400 ? row.status : "ok"}`);
     put(cell, h("span", { class: `outcome ${state.kind}`, title: row.error ?? state.label }, icon(state.icon), state.word));
   } },
-  { key: "time", label: "Time", sort: "time", width: 54, narrow: 38, rank: 1, render(cell, row) {
+  { key: "time", label: "Time", sort: "time", width: 54, narrow: 34, rank: 1, render(cell, row) {
     if (!cell.firstChild) cell.append(h("time", null));
     const time = /** @type {Element} */ (cell.firstChild);
     setAttr(time, "datetime", format.iso(row.timestamp));
     setAttr(time, "title", format.iso(row.timestamp));
     setText(time, format.ago(row.timestamp, Date.now()));
   } },
-  { key: "name", label: "Name", width: 150, narrow: 80, rank: 0, render(cell, row) {
+  { key: "name", label: "Name", width: 130, narrow: 80, rank: 0, render(cell, row) {
     if (!cell.firstChild) cell.append(h("b", null), h("span", null));
     // an unnamed chat is best known by what was asked; its model has a column of its own
     const text = row.error && (row.status ?? 0) >= 400 ? row.error : (row.preview_in ?? "");
@@ -65,7 +65,7 @@ export const COLUMNS = [
     setAttr(cell, "title", row.preview_in);
     setAttr(cell, "data-term", name && row.span_name ? term("name", row.span_name) : null);
   } },
-  { key: "model", label: "Model", width: 140, narrow: 100, rank: 5, render: plain("model", (row) => row.model ?? row.request_model) },
+  { key: "model", label: "Model", width: 120, most: 170, narrow: 100, rank: 5, render: plain("model", (row) => row.model ?? row.request_model) },
   { key: "provider", label: "Provider", width: 84, rank: 10, render: plain("provider", (row) => row.provider) },
   { key: "duration", label: "Duration", cls: "num", sort: "duration", width: 70, narrow: 56, rank: 2, render: (cell, row) => setText(cell, format.duration(elapsed(row))) },
   { key: "ttft", label: "TTFT", cls: "num", title: "Time to first token", width: 60, rank: 9, render: (cell, row) => setText(cell, row.ttft_ms == null || !row.is_stream ? format.NONE : format.duration(row.ttft_ms)) },
@@ -108,6 +108,6 @@ export function fit(room, chosen, all = COLUMNS) {
     const worst = Math.max(...columns.map((column) => column.rank));
     columns = columns.filter((column) => column.rank !== worst);
   }
-  const template = columns.map((column) => (column.key === "name" ? `minmax(${widthOf(column, isNarrow)}px, 1fr)` : `${widthOf(column, isNarrow)}px`)).join(" ");
+  const template = columns.map((column) => `minmax(${widthOf(column, isNarrow)}px, ${column.key === "name" ? "1fr" : `${column.most ?? widthOf(column, isNarrow)}px`})`).join(" ");
   return { columns, template, least: chosen ? least() : 0 };
 }

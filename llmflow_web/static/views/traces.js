@@ -313,7 +313,8 @@ export function mount(el, state) {
   /** @param {KeyboardEvent} event */
   function escape(event) {
     if (event.target === bar.input) {
-      if (bar.input.value) changed({ ...filter, q: "" }, true);
+      bar.input.value = "";
+      if (filter.q) changed({ ...filter, q: "" }, true);
       grid.focus();
     } else if (state.chosen.size && (grid.hasFocus() || !split.isOpen)) choose((choice) => choice.clear());
     else if (split.isOpen) close();
