@@ -27,12 +27,14 @@ export function mount(el, state) {
   const page = h("div", { class: "screen page setup", "aria-busy": "true" }, h("h1", null, "Setup"), words, h("div", { class: "bulk" }, test, clear), place, keyboard());
   el.append(page);
   let hadCalls = false;
+  let newest = ""; // the trace the line leads to
   /** @type {ReturnType<typeof mountTabs>|null} */
   let tabs = null;
 
   /** @param {any} row @param {boolean} [isOld] */
   function arrived(row, isOld = false) {
-    if (isOld && words.classList.contains("is-here")) return; // something newer came meanwhile
+    if (row.trace_id === newest || (isOld && newest)) return; // something newer came meanwhile
+    newest = row.trace_id;
     const text = isOld ? "Calls are coming in. The newest: " : hadCalls ? "Just received: " : "Received the first call: ";
     hadCalls = true;
     words.classList.add("is-here");
@@ -61,6 +63,7 @@ export function mount(el, state) {
       test.focus();
       words.classList.remove("is-here");
       hadCalls = false;
+      newest = "";
       await look();
     } catch (error) {
       toast(`They were not deleted: ${/** @type {Error} */ (error).message}`, { isError: true });
@@ -71,7 +74,7 @@ export function mount(el, state) {
   /** What there is already. */
   async function look() {
     const ports = await config();
-    if (!words.classList.contains("is-here")) put(words, icon("running"), `No calls yet. Waiting on ${[ports.proxy_port, ports.dashboard_port, ports.otlp_port].filter(Boolean).map((port) => `:${port}`).join(" and ")} …`);
+    if (!newest) put(words, icon("running"), `No calls yet. Waiting on ${[ports.proxy_port, ports.dashboard_port, ports.otlp_port].filter(Boolean).map((port) => `:${port}`).join(" and ")} …`);
     try {
       const [all, samples] = await Promise.all([list({ roots: 1, limit: 1 }), list({ tag: TAG, limit: 1 })]);
       if (all.rows.length) arrived(all.rows[0], true);
