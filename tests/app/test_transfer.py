@@ -414,12 +414,13 @@ def test_bad_lines_are_named_and_the_others_go_in(
         (b"id,timestamp\nx\ny,5\n", "f:2: has 1 values for 2 columns"),
         (b'id,timestamp\nx,soon\n"y", 5\n', "f:2: timestamp must be a number; got 'soon'"),
         (b'id,timestamp\n"x"x,5\ny,5\n', "f:2: "),
-        (gzip.compress(b'{"id": "y", "timestamp": 1}\n' * 100)[:-20], "f: is not whole: "),
+        (gzip.compress(b'{"id": "y", "timestamp": 1}\n' * 100, mtime=0)[:-20], "f: is not whole: "),
         (b'{"id":\n', "f:1: is no JSON"),
         (b'[{"id": "y", "timestamp": 1}, {"id": 5}]', "f:1 (element 2): id must be text"),
         (b'[\n{"id": "y", "timestamp": 1},\n{"id": 5}]\n', "f:1 (element 2): id must be text"),
         (b'{\n"id": "y",\n"timestamp": 1,}\n{"id": "y", "timestamp": 1}\n', "f:1: is no JSON"),
     ],
+    ids=["words", "short", "soon", "quotes", "packed", "open", "list", "lines", "trailing"],
 )
 def test_files_that_are_wrong_say_so(tmp_path: Path, capsys: pytest.CaptureFixture, data: bytes, why: str) -> None:
     """A file that is nothing we know, ends early or is broken in the middle is named; what can be read goes in."""
