@@ -210,7 +210,10 @@ export function mountGrid(el, options) {
       if (event.shiftKey && active.index >= 0) {
         markRange(anchor < 0 ? active.index : anchor, active.index, found.index);
         anchor = anchor < 0 ? active.index : anchor;
-      } else options.onMark([found.row], !options.isMarked?.(found.row));
+      } else {
+        anchor = found.index;
+        options.onMark([found.row], !options.isMarked?.(found.row));
+      }
       activate(found.index);
       return;
     }
