@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from llmflow_web.wire.filter import Ago
 from llmflow_web.wire.grammar import parse_filter
 
