@@ -41,6 +41,28 @@ def test_headers_in_an_object() -> None:
 @pytest.mark.parametrize(
     "attributes",
     [
+        {"http.request.header.authorization": {"value": SECRET}},
+        {"http.request.header.x-api-key": [{"v": [SECRET]}]},
+        {"http.request.headers": json.dumps([["authorization", SECRET], ["accept", "a/b"]])},
+        {"request.headers": f"{{'accept': 'a/b', 'x-api-key': '{SECRET}', 'authorization': 'Token {SECRET}'}}"},
+        {"http.request.headers": [["X-Api-Key", SECRET], "authorization", SECRET]},
+        {"process.command_args": ["a/b", f"--api-key={SECRET}", "--auth-token", SECRET]},
+        {"process.command_line": f'a/b --header "x-api-key: {SECRET}" --password={SECRET}'},
+        {"headers": [{"name": "Authorization", "value": SECRET}, {"key": "accept", "value": "a/b"}]},
+        {"OPENAI_API_KEY": SECRET, "aws.secret_access_key": SECRET, "my-private-key": [SECRET], "k": "a/b"},
+    ],
+)
+def test_secrets_with_their_names_in_any_shape(attributes: dict) -> None:
+    """Pairs, objects within, texts that print headers, what a program was started with, keys named as such."""
+    clean = json.dumps(redacted(attributes))
+    assert SECRET not in clean
+    assert ("a/b" in clean) == ("a/b" in json.dumps(attributes)), "the rest stays"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"process.command_line": "serve --port=30000000 --key-file=/a/bcdefgh", "prompt_cache_key": SECRET},
         {"http.request.header.user-agent": "x", "http.request.header.idempotency-key": SECRET},
         {"gen_ai.usage.input_token": "12", "reader.token": "abc", "llm.metadata.key": "value of no secret"},
         {"headers": "a text", "header": 7, "reader": {"max-token": 9}},
