@@ -281,14 +281,17 @@ def tree(connection: sqlite3.Connection, key: str) -> JSON | None:
     rows = trace_spans(connection, summary["trace_id"])
     roots = nest(rows)
     _hang_calls(rows, roots, partial(_foreign, connection))
+    _flatten(roots)
     return {"trace": summary, "spans": roots}
 
 
 def _hang_calls(rows: list[JSON], roots: list[JSON], foreign: Callable[[str], JSON | None]) -> None:
     """Put each call below the span that is joined to it, where it is not there already."""
     by_id = {row["id"]: row for row in rows}
-    hung: set[str] = set()
-    for row in sorted((row for row in rows if row.get("joined_to")), key=lambda row: bool(row.get("derived"))):
+    told = sorted((row for row in rows if row.get("joined_to")), key=lambda row: bool(row.get("derived")))
+    # A call that stands below one of the spans joined to it stays there, whatever else is joined to it.
+    hung = {row["joined_to"] for row in told if row["joined_to"] in by_id and _holds(row, by_id[row["joined_to"]])}
+    for row in told:
         call_id = row["joined_to"]
         if call_id in hung:
             continue
@@ -296,7 +299,7 @@ def _hang_calls(rows: list[JSON], roots: list[JSON], foreign: Callable[[str], JS
         call = by_id.get(call_id)
         if call is None:
             _hang(row, foreign(call_id))
-        elif not (_holds(row, call) or _holds(call, row) or _is_beside(row, call)):
+        elif not (_holds(call, row) or _is_beside(row, call)):
             parent = by_id.get(call["parent_id"])
             for siblings in (roots, parent["children"] if parent else []):
                 siblings[:] = [one for one in siblings if one is not call]
@@ -352,6 +355,7 @@ def outline(connection: sqlite3.Connection, key: str) -> JSON | None:
     rows = [_outline_row(values) for values in connection.execute(sql, {"id": summary["trace_id"]})]
     roots = nest(rows)
     _hang_calls(rows, roots, partial(_foreign_outline, connection))
+    _flatten(roots)
     return {"trace": summary, "spans": roots}
 
 
@@ -380,6 +384,10 @@ def _outline_row(values: tuple[Any, ...]) -> JSON:
     if error is not None:
         row["error"] = error
     return row
+
+
+_MAX_DEPTH = 300
+"""Readers and writers of JSON give up somewhere beyond; what lies deeper hangs side by side below the last level."""
 
 
 def nest(rows: list[JSON]) -> list[JSON]:
@@ -411,3 +419,26 @@ def _reach(root: JSON, reached: set[str]) -> None:
         if row["id"] not in reached:
             reached.add(row["id"])
             waiting.extend(row["children"])
+
+
+def _flatten(roots: list[JSON]) -> None:
+    """Let no row hang deeper than _MAX_DEPTH."""
+    level = roots
+    for _ in range(_MAX_DEPTH - 1):
+        level = [child for row in level for child in row["children"]]
+        if not level:
+            return
+    for row in level:
+        row["children"] = _all_below(row)
+
+
+def _all_below(top: JSON) -> list[JSON]:
+    """Return what lies below a row in the order of a tree, each without children."""
+    found: list[JSON] = []
+    waiting = top["children"][::-1]
+    while waiting:
+        row = waiting.pop()
+        found.append(row)
+        waiting.extend(reversed(row["children"]))
+        row["children"] = []
+    return found
