@@ -178,6 +178,20 @@ def test_the_call_we_saw_counts_for_both_spans_of_an_app(hand):
     assert _sums(hand)[1:] == (30, 0.25)
 
 
+def test_a_call_stays_below_the_inner_of_two_spans_of_an_app(hand):
+    """Where it stands by its parent; the outer span only names it."""
+    same = {"trace_id": "t", "parent_id": "root", "response_id": "x"}
+    hand.insert(
+        _bare_http("root", "t", None),
+        _told("outer", duration_ns=2 * S, **same),
+        _told("inner", duration_ns=S, **same),
+        _ours(trace_id="t", parent_id="inner", response_id="x"),
+    )
+    assert _joined(hand) == {"outer": "ours", "inner": "ours"}
+    (root,) = tree(hand.connection, "t")["spans"]
+    assert [[below["id"] for below in one["children"]] for one in root["children"]] == [[], ["ours"]]
+
+
 def test_calls_one_after_the_other_are_two_also_when_their_answers_have_one_id(hand):
     """Canned answers repeat their ids; so do calls below different spans."""
     same = {"trace_id": "t", "response_id": "x", "duration_ns": S}
