@@ -56,7 +56,7 @@ class _Numbering:
         self._talk.send(_IDS.sub(lambda found: found[1] + self._digit, data))
 
 
-_IDS = re.compile(rb"\b(chatcmpl-|resp_|msg_0)1(?=[\"L])")
+_IDS = re.compile(rb"\b(chatcmpl-|resp_|msg_0|req_01)1(?=[\"L])")
 
 
 # ── what is stored ───────────────────────────────────────────────────────────────────────────────────────────────────
