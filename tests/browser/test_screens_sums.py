@@ -197,3 +197,22 @@ def test_a_comparison_with_what_is_gone_says_which(told: Any, new_page: Maker) -
     page = new_page(expects_errors=True)
     page.goto(f"{told.dashboard_url}/diff/turn-1/nowhere")
     page.wait_for_selector(".notice:has-text('nowhere')")
+
+
+def test_a_bar_also_leads_to_calls_within_traces(flow: Any, new_page: Maker) -> None:
+    """A model that was only called below an agent has a bar, and the list behind it shows those calls."""
+    call = {
+        "id": "c",
+        "trace_id": "t",
+        "parent_id": "a",
+        "span_type": "llm",
+        "span_name": "inner call",
+        "model": "gpt-4o",
+    }
+    agent = {"id": "a", "trace_id": "t", "span_type": "agent", "span_name": "plan"}
+    posted(flow, "/api/spans", {"spans": [agent, call]})
+    page = new_page()
+    page.goto(f"{flow.dashboard_url}/models")
+    page.click("tbody th a:has-text('gpt-4o')")
+    page.wait_for_selector(".traces .window > .row:has-text('inner call')")
+    page.wait_for_selector(".chips >> text=calls within traces, too")

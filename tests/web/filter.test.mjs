@@ -64,3 +64,11 @@ test("a word is added, turned into its opposite, and taken away by the same clic
   assert.equal(c.toggled("plan -model:gpt-4o", "model:gpt-4o"), "plan model:gpt-4o");
   assert.equal(c.toggled('tag:"a b" plan', 'tag:"a b"'), "plan");
 });
+
+test("calls within traces are listed where the address says so, and a chip takes that away", () => {
+  const filter = f.fromSearch("?model=gpt-4o&spans=all");
+  assert.deepEqual(f.toApi(filter), { model: "gpt-4o", roots: "" });
+  assert.equal(f.toSearch(filter), "?model=gpt-4o&spans=all");
+  assert.equal(c.chips(filter).at(-1).label, "calls within traces, too");
+  assert.deepEqual(f.toApi(f.fromSearch("?spans=none")), {});
+});

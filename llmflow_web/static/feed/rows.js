@@ -188,7 +188,7 @@ export class Rows extends EventTarget {
     if (op === "delete") this.forget([row.trace_id]);
     else if (op === "ended") {
       if ((known ?? this.waiting.get(key))?.running) this.#drop(key); // it was not recorded
-    } else if (row.is_root === false || row.joined_to != null) {
+    } else if ((row.is_root === false && !this.filter?.spans) || row.joined_to != null) {
       this.#drop(key); // its parent came after it, or another row tells of the same call
       const root = roots.get(row.trace_id);
       if (root && row.joined_to == null) for (const name of SUMS) if (row[name] != null) root[name] = row[name];

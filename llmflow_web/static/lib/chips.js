@@ -45,7 +45,7 @@ export function chips(filter, time = String) {
     if (key === "since") list.push({ key, word: value, label: SINCE[value] ?? `last ${value}` });
     else if (key === "from") list.push({ key, word: value, label: rangeLabel(filter, time) });
     else if (key === "status") list.push({ key, word: value, label: value === "error" ? "errors only" : "without errors" });
-    else list.push({ key, word: value, label: `${key}: ${value}` });
+    else list.push({ key, word: value, label: key === "spans" ? "calls within traces, too" : `${key}: ${value}` });
   }
   if (filter.to && !filter.from) list.push({ key: "from", word: filter.to, label: rangeLabel(filter, time) });
   return list;

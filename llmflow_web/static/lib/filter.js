@@ -6,11 +6,11 @@
 
 /**
  * @typedef {{q: string, model: string, provider: string, status: string, since: string, from: string, to: string,
- *   tag: string, session: string, user: string, tool: string, sort: string, cols: string}} Filter
+ *   tag: string, session: string, user: string, tool: string, spans: string, sort: string, cols: string}} Filter `spans`: "all" lists calls within traces, too
  */
 
 /** @type {(keyof Filter)[]} */
-export const KEYS = ["q", "model", "provider", "status", "since", "from", "to", "tag", "session", "user", "tool", "sort", "cols"];
+export const KEYS = ["q", "model", "provider", "status", "since", "from", "to", "tag", "session", "user", "tool", "spans", "sort", "cols"];
 
 /** How it is shown, not what: no filter. @type {ReadonlySet<keyof Filter>} */
 export const MANNERS = new Set(["sort", "cols"]);
@@ -23,7 +23,7 @@ const OLD_NAMES = { filter: "q", date: "since", session_id: "session", user_id: 
 
 /** @returns {Filter} */
 export function empty() {
-  return { q: "", model: "", provider: "", status: "", since: "", from: "", to: "", tag: "", session: "", user: "", tool: "", sort: "", cols: "" };
+  return { q: "", model: "", provider: "", status: "", since: "", from: "", to: "", tag: "", session: "", user: "", tool: "", spans: "", sort: "", cols: "" };
 }
 
 /** @param {string} search @returns {Filter} */
@@ -38,6 +38,7 @@ export function fromSearch(search) {
   if (!/^\d*$/.test(filter.to)) filter.to = "";
   if (!/^-?(|time|duration|cost|tokens)$/.test(filter.sort)) filter.sort = "";
   if (!/^[a-z,]*$/.test(filter.cols)) filter.cols = "";
+  if (filter.spans !== "all") filter.spans = "";
   return filter;
 }
 
@@ -54,9 +55,10 @@ export function toApi(filter) {
   /** @type {Record<string, string>} */
   const params = {};
   for (const key of KEYS) {
-    if (key === "since" || key === "cols" || !filter[key]) continue;
+    if (key === "since" || key === "cols" || key === "spans" || !filter[key]) continue;
     params[API_NAMES[key] ?? key] = filter[key].trim();
   }
+  if (filter.spans) params.roots = "";
   // "since" belongs to the grammar: the server's clock decides, also for a live subscription that lasts
   if (filter.since) params.filter = `${params.filter ?? ""} since:${filter.since}`.trim();
   return params;
