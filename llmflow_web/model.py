@@ -119,6 +119,7 @@ class Span:
     id: str
     parent_id: str | None = None
     source: Source = "proxy"
+    first_source: Source | None = None  # of an imported row: how it was first recorded
     span_type: str = "llm"
     span_name: str | None = None
     service_name: str | None = None

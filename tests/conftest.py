@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -20,8 +21,15 @@ from hypothesis import HealthCheck, settings
 PATIENCE_S = 60.0
 POLL_S = 0.01
 
-# An example may take its time: the machine may be slow or busy.
-settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# An example may take its time: the machine may be slow or busy. In CI the examples are the same every time, so that a
+# change is judged by what it changes; new ones are found where people work.
+settings.register_profile(
+    "patient",
+    settings.default,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("patient")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llmflow_web.app.cli import COMMANDS
+from llmflow_web.app.cli import COMMANDS, TRANSFERS, transfer
 from llmflow_web.app.cli.parser import make_parser
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +21,9 @@ PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"
 
 @cache
 def known_flags() -> set[str]:
-    return {flag for command in COMMANDS for flag in make_parser(command)._option_string_actions}
+    parsers = [make_parser(command) for command in COMMANDS if command not in TRANSFERS]
+    parsers += [transfer.make_parser(command) for command in TRANSFERS]
+    return {flag for parser in parsers for flag in parser._option_string_actions}
 
 
 def test_there_is_one_command_for_each_purpose() -> None:

@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmflow_web.app.config import is_loopback
+from llmflow_web.app.rows import make_row_maker, price_cache_of, search_text, secrets_of, store_limits
 from llmflow_web.app.settings import SETTINGS, Config, endpoints_of, shown_endpoints
 from llmflow_web.app.upstreams import upstreams_from
 from llmflow_web.console import Console
@@ -38,7 +39,6 @@ from llmflow_web.routes.proxy import ProxyRoutes
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.counters import load as load_counters
 from llmflow_web.store.database import Batch, Database
-from llmflow_web.store.limits import Limits
 
 if TYPE_CHECKING:
     from llmflow_web.app.dashboard import Dashboard
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from llmflow_web.routes.api_health import About
     from llmflow_web.wire.otlp_values import Signal
 
-PRICE_CACHE_NAME = "prices.json"
-UNLIMITED_BYTES = 2**62
 LOSS_CHECK_S = 5.0
 COUNT_EVERY_S = 0.25
 DASHBOARD_GRACE_S = 1.0
@@ -78,8 +76,8 @@ class House:
             config.database,
             to_rows=self._to_rows,
             on_commit=self._on_commit,
-            texts=_search_text,
-            limits=_store_limits(config),
+            texts=search_text,
+            limits=store_limits(config),
         )
         self.recorder = Recorder(self.database, _queue_limits(config))
         self.client = HttpClient(_client_limits(config), environ=env)
@@ -124,29 +122,16 @@ class House:
 
     @cached_property
     def _price_cache(self) -> PriceCache:
-        from llmflow_web.record.price_refresh import PriceCache
-
-        return PriceCache(self.config.data_dir / PRICE_CACHE_NAME, self.config.price_url)
+        return price_cache_of(self.config)
 
     def _to_rows(self, item: object) -> list[Stored]:
         """Make rows of what comes down the queue. On the writer thread, which makes the maker at its first item."""
         if self._row_maker is None:
-            from llmflow_web.record.exchange import RowMaker
-
-            rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
-            limit = self.config.max_stored_body
-            self._row_maker = RowMaker(rows, self.prices, max_body_bytes=limit, secrets=self._secrets())
+            self._row_maker = make_row_maker(self.config, self.upstreams, self.prices)
         stored = self._row_maker(item)
         if self._forwarder is not None:
             self._forwarder.put(stored)
         return stored
-
-    def _secrets(self) -> list[str]:
-        """Return what is masked wherever it turns up: our token, and the keys of the environment."""
-        from llmflow_web.record.redact import is_telling
-
-        keys = [upstream.key for upstream in self.upstreams.values() if upstream.key and is_telling(upstream.key)]
-        return [self.config.token, *keys] if self.config.token else keys
 
     def _make_proxy_routes(self) -> ProxyRoutes:
         upstreams = without_loops(self.upstreams, self._own_ports())
@@ -386,7 +371,7 @@ class House:
                 ),
                 relay=self._relay if config.forward_raw else None,
                 prices=lambda: self.prices,
-                inflight=Inflight(self.dispatcher.running, rows, secrets=self._secrets()),
+                inflight=Inflight(self.dispatcher.running, rows, secrets=secrets_of(self.config, self.upstreams)),
                 forward=ForwardRoutes(
                     self._forwarder,
                     endpoints=shown_endpoints(self.config),
@@ -441,22 +426,6 @@ class House:
 
             for line in "".join(format_exception(error)).splitlines():
                 self.console.detail(line)
-
-
-def _search_text(provider: str | None, operation: str | None, bodies: dict[int, bytes]) -> str:
-    from llmflow_web.record.messages import search_text
-
-    return search_text(provider, operation, bodies)
-
-
-def _store_limits(config: Config) -> Limits:
-    return Limits(
-        max_spans=config.max_traces,
-        max_age_s=config.max_age,
-        max_bytes=config.max_size or UNLIMITED_BYTES,
-        max_logs=config.max_logs,
-        max_metrics=config.max_metrics,
-    )
 
 
 def _queue_limits(config: Config) -> QueueLimits:

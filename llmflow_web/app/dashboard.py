@@ -22,6 +22,7 @@ from llmflow_web.routes.api_diff import DiffRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_forward import ForwardRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
+from llmflow_web.routes.api_import import ImportRoutes
 from llmflow_web.routes.api_models import ModelRoutes, Prices
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
@@ -67,6 +68,7 @@ class Dashboard:
         self._live = Live(self._hub)
         intake = Intake(database, max_rows=otlp.max_queued_rows, max_bytes=otlp.max_queued_bytes)
         self._otlp = OtlpRoutes(intake, otlp, on_error=on_error, relay=relay)
+        self._imports = ImportRoutes(database, intake)
         self._otlp_port = OtlpPort(
             self._otlp, port=about.otlp_port, dashboard_port=about.dashboard_port, on_error=on_error
         )
@@ -84,6 +86,7 @@ class Dashboard:
             ViewRoutes(database),
             DeleteRoutes(database),
             IngestRoutes(intake),
+            self._imports,
             self._otlp,
             forward,
             HealthRoutes(about, client, env, checks=checks_from(upstreams), ollama=ollama.origin if ollama else None),
@@ -120,6 +123,7 @@ class Dashboard:
     def close(self) -> None:
         """Let go of what still works on telemetry: nobody waits for its answer any more."""
         self._otlp.close()
+        self._imports.close()
 
     async def _totals(self) -> JSON:
         return await asyncio.wrap_future(self._database.read(stats.totals, Filter()))

@@ -30,7 +30,7 @@ MAX_REMEMBERED = 1000
 
 _LOOKED_AT = frozenset({b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode"})
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
-_INGEST = frozenset({"/api/spans", *OTLP_PATHS})
+_INGEST = frozenset({"/api/spans", "/api/import", *OTLP_PATHS})
 _HEALTH = frozenset({"/health", "/api/health"})
 _LOOPBACK = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|\[::1\]|\[::ffff:127(?:\.\d{1,3}){3}\]")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?")

@@ -248,6 +248,8 @@ def _with_body(told: Told, span: Span, part: int) -> list[Row]:
     is_cut = flag(told.attributes.get("body_truncated")) is True
     value = mended(text)
     data = encoded(value) if is_cut and isinstance(value, dict) else text.encode("utf-8", "replace")
+    if part == PART_RESPONSE and isinstance(value, dict):
+        span.preview_out = preview(first_text(value))
     size = max(count(told.attributes.get("body_length")) or 0, len(data))
     return _with_turn(told, Row(span, [Body(part, data, size, is_cut), _attributes(told)]))
 

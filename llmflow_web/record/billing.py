@@ -12,6 +12,7 @@ from typing import Protocol
 
 from llmflow_web.model import Cost, Span, Usage
 from llmflow_web.provider import Provider
+from llmflow_web.record.price_bill import has_tokens
 
 _DIFFERS = 0.02  # a reported cost this far from ours is worth a sentence
 
@@ -51,26 +52,29 @@ def set_cost(span: Span, cost: Cost, usage: Usage) -> None:
 
 def bill_foreign(span: Span, usage: Usage | None, prices: Prices, providers: Mapping[str, Provider]) -> None:
     """Price a span sent to us that brings tokens or a cost of its own; one whose cost is set stays as it is."""
+    if span.estimated_cost is not None:
+        return
     usage = usage or _usage_of(span)
-    has_tokens = usage.prompt_tokens is not None or usage.completion_tokens is not None
     models = [model for model in (span.model, span.request_model) if model]
-    reported = usage.reported_cost
-    if span.estimated_cost is not None or not ((models and has_tokens) or reported is not None):
+    reported = None if usage is None else usage.reported_cost
+    if usage is None or not ((models and has_tokens(usage)) or reported is not None):
         return
     provider = providers.get(span.provider or "") or span.provider
-    ours = prices.price(provider, models, replace(usage, reported_cost=None))
+    counted = usage if reported is None else replace(usage, reported_cost=None)
+    ours = prices.price(provider, models, counted)
     if reported is None:
         set_cost(span, ours, usage)
         return
-    set_cost(
-        span, prices.price(provider, models, usage) if ours.total is None else ours, replace(usage, reported_cost=None)
-    )
+    set_cost(span, prices.price(provider, models, usage) if ours.total is None else ours, counted)
     span.cost_detail = {**(span.cost_detail or {}), "reported_cost": reported}
     if ours.total is not None and abs(ours.total - reported) > _DIFFERS * max(ours.total, reported):
         span.notes.append(f"the sender counted ${reported:.6g}")
 
 
-def _usage_of(span: Span) -> Usage:
+def _usage_of(span: Span) -> Usage | None:
+    """Return what the columns of a row say, None when they say nothing."""
+    if span.prompt_tokens is None and span.completion_tokens is None:
+        return None
     return Usage(
         prompt_tokens=span.prompt_tokens,
         completion_tokens=span.completion_tokens,

@@ -51,7 +51,7 @@ from llmflow_web.record.observed import (
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
 from llmflow_web.record.realtime import OPERATION, read_session
 from llmflow_web.record.redact import credentials_in, redact_bytes, redact_span, redacted_headers_json
-from llmflow_web.record.telemetry_rows import TelemetryRedactor, redact_attributes
+from llmflow_web.record.telemetry_rows import TelemetryRedactor, is_known_clean, redact_attributes
 from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.forms import form_fields
 from llmflow_web.wire.headers import value_of
@@ -71,6 +71,7 @@ _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
 _LINE_TYPES = (b"application/x-ndjson", b"application/stream+json")  # the latter is Cohere v1's
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_SHORT_BYTES = 1024  # what is worth remembering that it holds no secret
 _LENT_KEY = "the key of LLMFlow's environment was used"
 _INJECTED = "stream_options.include_usage was asked for by LLMFlow"
 
@@ -334,10 +335,13 @@ class RowMaker:
         return Row(span, bodies)
 
     def _foreign_body(self, body: Body) -> Body:
-        if body.is_raw:
+        is_short = len(body.data) <= min(_SHORT_BYTES, self._max_body_bytes)
+        if body.is_raw or (body.part == PART_OTLP and is_short and is_known_clean(body.data, self._secrets)):
             return body
         mask = redact_attributes if body.part in (PART_ATTRIBUTES, PART_OTLP) else redact_bytes
         data = mask(body.data, self._secrets)
+        if data is body.data and len(data) <= self._max_body_bytes:  # nearly always
+            return body
         is_cut = body.is_cut or len(data) > self._max_body_bytes
         return Body(body.part, data[: self._max_body_bytes], body.size, is_cut)
 

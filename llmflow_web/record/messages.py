@@ -49,12 +49,16 @@ def _received(bodies: Mapping[int, bytes]) -> dict[str, list[JSON]]:
     """Read a span received as OTLP; "tools" are those it was offered."""
     from llmflow_web.record.semconv_messages import messages_from_otlp
 
-    attributes, rest = _loaded(bodies.get(PART_ATTRIBUTES)), _loaded(bodies[PART_OTLP])
+    attributes = _loaded(bodies.get(PART_ATTRIBUTES))
+    return messages_from_otlp(attributes if isinstance(attributes, dict) else {}, _events(bodies[PART_OTLP]))
+
+
+def _events(data: bytes) -> list[JSON]:
+    if b'"events"' not in data:  # most spans have none, and need not be read for that
+        return []
+    rest = _loaded(data)
     events = rest.get("events") if isinstance(rest, dict) else None
-    return messages_from_otlp(
-        attributes if isinstance(attributes, dict) else {},
-        [event for event in events if isinstance(event, dict)] if isinstance(events, list) else (),
-    )
+    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
 
 
 def _answered(operation: str | None, request: JSON, bodies: Mapping[int, bytes]) -> list[JSON]:
@@ -137,12 +141,23 @@ def _leaves(value: Any, depth: int) -> Iterator[str]:
             yield from _leaves(item, depth + 1)
 
 
+def _may_hold_data(text: str) -> bool:
+    """Say whether there may be a run that long: whether somewhere so many characters follow without a blank."""
+    begin, last = 0, len(text) - MAX_WORD_CHARS
+    while begin < last:
+        blank = text.rfind(" ", begin, begin + MAX_WORD_CHARS + 1)
+        if blank < 0:
+            return True
+        begin = blank + 1
+    return False
+
+
 def _without_data(text: str) -> str:
     """Leave out runs without a space that are too long to be words, such as base64."""
-    if len(text) <= MAX_WORD_CHARS:
+    if not _may_hold_data(text):
         return text
     words = text.split()
-    if all(len(word) <= MAX_WORD_CHARS for word in words):
+    if max(map(len, words), default=0) <= MAX_WORD_CHARS:
         return text
     # Scripts without spaces make long runs too; those are kept.
     return " ".join(word for word in words if len(word) <= MAX_WORD_CHARS or not word[:MAX_WORD_CHARS].isascii())

@@ -15,7 +15,7 @@ from llmflow_web.errors import BadRequest, Busy, LLMFlowError
 from llmflow_web.model import Row, Stored
 from llmflow_web.record.agents import pieces_from_log
 from llmflow_web.record.intake import Piece, pieces_of
-from llmflow_web.record.semconv import log_from_otlp, metrics_from_otlp, row_from_otlp
+from llmflow_web.record.semconv import Origins, log_from_otlp, metrics_from_otlp, row_from_otlp
 from llmflow_web.store.pieces import fold
 from llmflow_web.wire.content import inflated_request
 from llmflow_web.wire.otlp import decode
@@ -87,6 +87,7 @@ class _Reading:
         self.rows: list[Stored] = []
         self.rejected = rejected
         self.errors = errors
+        self._origins = Origins()
         self._logs_seen: dict[str, int] = {}
         self._pieces: list[Row] = []  # of spans, as log records tell of them
 
@@ -104,7 +105,7 @@ class _Reading:
 
     def spans(self, span: OtlpSpan) -> Iterable[Stored]:
         """Return the row of a span, unless it is one that a later one replaces."""
-        row = row_from_otlp(span, now_ns=self._now_ns)
+        row = row_from_otlp(span, now_ns=self._now_ns, origins=self._origins)
         return () if row is None else (row,)
 
     def logs(self, record: LogRecord) -> Iterable[Stored]:

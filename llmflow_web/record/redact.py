@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 
 from llmflow_web.model import Header, Span
 from llmflow_web.wire.headers import value_of
@@ -130,7 +131,7 @@ _SHAPES: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes], Mask], ...] = (
     ((b"xoxb-", b"xoxp-"), *_key(rb"xox[bp]-[A-Za-z0-9-]{16,}")),
     ((b"eyJ",), *_key(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")),
     # The ephemeral keys of realtime sessions, and whatever a browser gives as a key among its subprotocols.
-    ((b"ek_",), *_key(rb"\bek_[A-Za-z0-9]{20,}")),
+    ((b"ek_",), *_key(rb"ek_[A-Za-z0-9]{20,}")),
     ((b"insecure-api-key.",), re.compile(rb"(insecure-api-key\.)([A-Za-z0-9._~+/=-]{6,})"), _mask_second),
     ((), _BEARER, _mask_second),
     ((), _MEMBER, _mask_second),
@@ -139,26 +140,41 @@ _SHAPES: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes], Mask], ...] = (
 )
 
 
-# One pass that is true wherever a pattern above can match: it looks at rare characters only, and then around them.
-# About 5 µs for a body of 1 KB, where trying every substring takes 40.
-_PROBE = re.compile(
-    rb"-(?i:(?<=sk-)|(?<=xai-)|(?<=plx-)|(?<=api-)|(?<=xox[bp]-)|(?<=(?:access|client|secret)-)|(?<=refresh-)|(?<=id-)"
-    rb"|(?<=private-)|(?<=helicone-))"
-    rb"|_(?i:(?<=sk_)|(?<=hf_)|(?<=r8_)|(?<=gh[opsu]_)|(?<=hub_)|(?<=api_)|(?<=(?:access|client|secret)_)"
-    rb"|(?<=refresh_)|(?<=id_)(?=token)|(?<=private_)|(?<=helicone_))"
-    rb"|=(?i:(?<=key=)|(?<=token=)|(?<=sig=)|(?<=signature=)|(?<=secret=)|(?<=password=)|(?<=auth=))"
-    rb"|@|J(?<=eyJ)|I(?<=AKI|ASI)|z(?<=AIz)|2(?<=ya2)|K(?<=(?i:apik))|z(?<=horiz)|Z(?<=HORIZ)"
+# One of these is true wherever a pattern above can match. Each begins with one rare character, which is found at the
+# speed of memory: 5 µs for a body of 2 KB, where trying every substring takes 80, and a search for all of the
+# characters at once 11.
+_DASHED = (
+    rb"-(?i:(?<=sk-)|(?<=xai-)|(?<=plx-)|(?<=api-)|(?<=xox[bp]-)|(?<=(?:access|client|secret)-)|(?<=refresh-)"
+    rb"|(?<=id-)|(?<=private-)|(?<=helicone-))"
 )
-_MORE_NEEDLES = (b"earer", b"ookie", b"apikey")
+_UNDERSCORED = (
+    rb"_(?i:(?<=[se]k_)|(?<=hf_)|(?<=r8_)|(?<=gh[opsu]_)|(?<=hub_)|(?<=api_)|(?<=(?:access|client|secret)_)"
+    rb"|(?<=refresh_)|(?<=id_)(?=token)|(?<=private_)|(?<=helicone_))"
+)
+_PROBES = tuple(
+    re.compile(pattern).search
+    for pattern in (
+        _DASHED,
+        _UNDERSCORED,
+        rb"=(?i:(?<=key=)|(?<=token=)|(?<=sig=)|(?<=signature=)|(?<=secret=)|(?<=password=)|(?<=auth=))",
+        rb"@",
+        rb"J(?<=eyJ)",
+        rb"I(?<=AKI|ASI)",
+        rb"\.(?<=ya29\.)",
+        rb"z(?:(?<=AIz)|(?<=(?i:horiz)))",
+        rb"Z(?<=(?i:horiz))",
+        rb"k(?i:(?<=apik)|(?<=ook)(?=ie))",
+        rb"K(?i:(?<=apik)|(?<=ook)(?=ie))",
+        rb"R(?<=BEARER)",
+    )
+)
 
 
 def _may_hold_secret(data: bytes) -> bool:
-    if _PROBE.search(data) is not None:
-        return True
-    for needle in _MORE_NEEDLES:  # noqa: SIM110  (a generator would cost more than the tests)
-        if needle in data:
+    for probe in _PROBES:
+        if probe(data) is not None:
             return True
-    return False
+    return b"earer" in data  # "bearer" has no rare character
 
 
 def redact_bytes(data: bytes, secrets: Sequence[bytes] = ()) -> bytes:
@@ -189,16 +205,18 @@ _LABELS = (
     "span_name", "service_name", "model", "request_model", "error", "request_path", "session_id", "conversation_id",
     "user_id", "agent_name", "prompt_name", "prompt_version", "preview_in", "preview_out",
 )  # fmt: skip
+_labels_of = attrgetter(*_LABELS)
 
 
 def redact_span(span: Span, secrets: Sequence[bytes] = ()) -> None:
     """Mask keys in the texts of a row: a path, a user's name, a tag. Its ids stay, they are how it is found."""
-    held = {name: value for name in _LABELS if (value := getattr(span, name))}
-    joined = "\n".join([*held.values(), *span.tags]).encode("utf-8", "replace")
+    held = _labels_of(span)
+    joined = "\n".join([*filter(None, held), *span.tags]).encode("utf-8", "replace")
     if redact_bytes(joined, secrets) is joined:  # nearly always
         return
-    for name, value in held.items():
-        setattr(span, name, redact_text(value, secrets))
+    for name, value in zip(_LABELS, held, strict=True):
+        if value:
+            setattr(span, name, redact_text(value, secrets))
     span.tags = [redact_text(tag, secrets) for tag in span.tags]
 
 

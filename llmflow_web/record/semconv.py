@@ -6,7 +6,8 @@ semconv_messages, logs and metrics in semconv_logs, the way back in semconv_out;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llmflow_web.model import (
@@ -20,6 +21,7 @@ from llmflow_web.model import (
     Usage,
 )
 from llmflow_web.record.previews import PREVIEW_CHARS, preview
+from llmflow_web.record.semconv_answers import read_bodies
 from llmflow_web.record.semconv_fields import (
     Fields,
     operation_of,
@@ -31,14 +33,15 @@ from llmflow_web.record.semconv_fields import (
 )
 from llmflow_web.record.semconv_logs import log_from_otlp, metrics_from_otlp, otlp_from_log, otlp_from_metric
 from llmflow_web.record.semconv_messages import Messages, messages_from_logs, messages_from_otlp
+from llmflow_web.record.semconv_origin import Origin, Origins, columns_in, origin_of
 from llmflow_web.record.semconv_out import otlp_from_row
-from llmflow_web.record.semconv_stored import MAX_MOMENT_NS, OWN_SCOPE, only_set, resource_json, scope_json
-from llmflow_web.record.semconv_tables import FIRST_CHUNK_EVENTS, finish_reason, provider_name
+from llmflow_web.record.semconv_stored import MAX_MOMENT_NS, only_set
+from llmflow_web.record.semconv_tables import FIRST_CHUNK_EVENTS, NAMED_BY, finish_reason, provider_name
 from llmflow_web.record.semconv_values import MAX_ERROR_CHARS, as_text, encoded, flag, label, parsed_object, sound
 from llmflow_web.wire.otlp_values import STATUS_ERROR, STATUS_OK, Event, Link, OtlpSpan
 
 __all__ = [
-    "log_from_otlp", "messages_from_logs", "messages_from_otlp", "metrics_from_otlp", "otlp_from_log",
+    "Origins", "log_from_otlp", "messages_from_logs", "messages_from_otlp", "metrics_from_otlp", "otlp_from_log",
     "otlp_from_metric", "otlp_from_row", "row_from_otlp", "usage_from",
 ]  # fmt: skip
 
@@ -47,41 +50,45 @@ _MODEL_TYPES = frozenset({"llm", "embedding", "rerank"})
 _PENDING = "pending_span"
 
 
-def row_from_otlp(span: OtlpSpan, *, now_ns: int = 0, max_bytes: int = MAX_STORED_BODY_BYTES) -> Row | None:
+def row_from_otlp(
+    span: OtlpSpan, *, now_ns: int = 0, max_bytes: int = MAX_STORED_BODY_BYTES, origins: Origins | None = None
+) -> Row | None:
     """Return the row of one span; None for one that only announces another (Logfire's pending spans).
 
     Args:
         span: as decoded.
         now_ns: stands for a start that is missing.
         max_bytes: attributes that are longer as JSON lose the middle of their longest texts, and the row says so.
+        origins: of the spans it came with; saves reading again what they share.
     """
     attributes = span.attributes
     if attributes.get("logfire.span_type") == _PENDING:
         return None
+    origin = origin_of(span.resource, span.scope) if origins is None else origins.of(span)
     fields = read_fields(attributes)
     _read_metadata(fields, attributes)
-    _read_resource(fields, span.resource.attributes)
-    row = _span(span, fields, now_ns)
+    read_bodies(fields, attributes)
+    for column in origin.columns:
+        fields.fill(*column)
+    row = _span(span, fields, origin, now_ns)
     usage = usage_of(fields, attributes)
     _set_usage(row, usage)
     _set_outcome(row, span, fields)
     messages = messages_from_otlp(attributes, span.events)
     row.preview_in, row.preview_out = _previews(messages, row.error)
     row.finish_reason = row.finish_reason or _finish_reason(messages)
-    told, dropped = _stored_attributes(attributes, max_bytes)
-    row.dropped += dropped
-    bodies = [_body(PART_ATTRIBUTES, told)] if told else []
-    bodies.append(_body(PART_OTLP, _rest(span, row)))  # even when empty: it says that the span was received
+    # What says that the span was received is there even when empty.
+    bodies = [*_attributes_of(attributes, max_bytes, row.dropped), _body(PART_OTLP, _rest(span, row, origin))]
     return Row(row, bodies, usage=None if usage.is_empty else usage)
 
 
-def _span(span: OtlpSpan, fields: Fields, now_ns: int) -> Span:
-    attributes = span.attributes
+def _span(span: OtlpSpan, fields: Fields, origin: Origin, now_ns: int) -> Span:
+    attributes, told = span.attributes, fields.values.get
     span_type = span_type_of(attributes, span.name, fields)
     start_ns = span.start_ns if 0 < span.start_ns < MAX_MOMENT_NS else now_ns
     ends = 0 < span.start_ns <= span.end_ns < MAX_MOMENT_NS
-    request_model, response_model = fields.get("request_model"), fields.get("response_model")
-    reasons = fields.get("finish_reasons")
+    request_model, response_model = told("request_model"), told("response_model")
+    reasons = told("finish_reasons")
     return Span(
         trace_id=span.trace_id,
         id=span.span_id,
@@ -89,7 +96,7 @@ def _span(span: OtlpSpan, fields: Fields, now_ns: int) -> Span:
         source="otlp",
         span_type=span_type,
         span_name=_name(span, span_type),
-        service_name=_service(span),
+        service_name=_service(span, origin),
         start_ns=start_ns,
         duration_ns=span.end_ns - span.start_ns if ends else None,
         ttft_ms=_ttft_ms(span, fields),
@@ -97,19 +104,19 @@ def _span(span: OtlpSpan, fields: Fields, now_ns: int) -> Span:
         model=response_model or request_model,
         request_model=request_model,
         operation=operation_of(attributes, span.name, fields),
-        response_id=fields.get("response_id"),
-        request_id=fields.get("request_id"),
+        response_id=told("response_id"),
+        request_id=told("request_id"),
         finish_reason=finish_reason(reasons[0]) if reasons else None,
         is_stream=_is_stream(span, span_type, fields),
-        session_id=fields.get("session_id"),
-        conversation_id=fields.get("conversation_id"),
-        user_id=fields.get("user_id"),
-        tool=fields.get("tool"),
-        is_estimated=fields.get("is_estimated") or False,
+        session_id=told("session_id"),
+        conversation_id=told("conversation_id"),
+        user_id=told("user_id"),
+        tool=told("tool"),
+        is_estimated=told("is_estimated") or False,
         agent_name=_agent_name(span, span_type, fields),
-        tags=fields.get("tags") or [],
-        prompt_name=fields.get("prompt_name"),
-        prompt_version=fields.get("prompt_version"),
+        tags=told("tags") or [],
+        prompt_name=told("prompt_name"),
+        prompt_version=told("prompt_version"),
         dropped=_said_dropped(span),
     )
 
@@ -119,15 +126,16 @@ def _name(span: OtlpSpan, span_type: str) -> str:
     name = span.name
     if "{" in name:
         name = label(span.attributes.get("logfire.msg")) or name
+    for attribute in NAMED_BY.get(name, ()):
+        told = label(span.attributes.get(attribute))
+        if told:
+            return f"{name} {told}"
     return label(name) or label(span.attributes.get("traceloop.entity.name")) or span_type
 
 
-def _service(span: OtlpSpan) -> str:
-    if span.scope.name == OWN_SCOPE:  # sent by another LLMFlow, for the app that called it
-        told = label(span.attributes.get("service.name"))
-        if told:
-            return told
-    return label(span.resource.attributes.get("service.name")) or label(span.scope.name) or "otel"
+def _service(span: OtlpSpan, origin: Origin) -> str:
+    """Return the service; of a span another LLMFlow sent, the app that called it."""
+    return (origin.is_ours and label(span.attributes.get("service.name"))) or origin.service
 
 
 def _agent_name(span: OtlpSpan, span_type: str, fields: Fields) -> str | None:
@@ -166,28 +174,14 @@ _METADATA = (
     ("user_id", ("user_id", "userId")),
     ("request_model", ("ls_model_name",)),
 )
-_RESOURCE = (
-    ("session_id", ("session.id",)),
-    ("conversation_id", ("gen_ai.conversation.id", "conversation.id")),
-    ("user_id", ("user.id", "enduser.id", "user.email", "user.account_uuid")),
-)
 
 
 def _read_metadata(fields: Fields, attributes: Mapping[str, Any]) -> None:
     metadata = parsed_object(attributes.get("metadata"))
     if metadata:
         fields.fill("provider", provider_name(metadata.get("ls_provider")), "metadata")
-        _fill(fields, metadata, _METADATA)
-
-
-def _read_resource(fields: Fields, attributes: Mapping[str, Any]) -> None:
-    _fill(fields, attributes, _RESOURCE)
-
-
-def _fill(fields: Fields, source: Mapping[str, Any], table: Sequence[tuple[str, Sequence[str]]]) -> None:
-    for column, names in table:
-        for name in names:
-            fields.fill(column, label(source.get(name)), name)
+        for column in columns_in(metadata, _METADATA):
+            fields.fill(*column)
 
 
 def _set_usage(row: Span, usage: Usage) -> None:
@@ -214,7 +208,7 @@ def _said_dropped(span: OtlpSpan) -> list[str]:
 
 
 def _set_outcome(row: Span, span: OtlpSpan, fields: Fields) -> None:
-    status: int | None = fields.get("response_status")
+    status: int | None = fields.get("response_status") or _status_in(span)
     has_failed = span.status_code == STATUS_ERROR or (span.status_code != STATUS_OK and fields.get("success") is False)
     if status is not None and status >= 400 and span.status_code != STATUS_OK:
         row.status = status
@@ -234,6 +228,18 @@ def _error(span: OtlpSpan, fields: Fields, *, has_failed: bool) -> str | None:
     if not has_failed:
         return None
     return _exception(span.events) or fields.get("error_type") or _http_error(fields)
+
+
+def _status_in(span: OtlpSpan) -> int | None:
+    """Return the HTTP status that the error of an official SDK names: "Error code: 429 - …"."""
+    if span.status_code != STATUS_ERROR:
+        return None
+    told = span.status_message or _exception(span.events) or ""
+    found = _ERROR_CODE.search(told[:200])
+    return int(found[1]) if found else None
+
+
+_ERROR_CODE = re.compile(r"\bError code: ([45]\d\d) - ")
 
 
 def _exception(events: Sequence[Event]) -> str | None:
@@ -263,14 +269,17 @@ def _previews(messages: Messages, error: str | None) -> tuple[str | None, str | 
     return _line(last) if last else None, out or (preview(error) if error else None)
 
 
+_SHOWN = (("text", "refusal", "tool_result"), ("tool_call",), ("reasoning",))
+
+
 def _line(message: JSON) -> str | None:
     """Return one line of a message: its texts, else what it calls, else its reasoning, else what it shows."""
-    for kinds in (("text", "refusal", "tool_result"), ("tool_call",), ("reasoning",)):
-        texts = [_words(part) for part in message["parts"] if part["type"] in kinds]
-        found = preview(sound(" ".join(text for text in texts[:20] if text)))
+    parts = message["parts"]
+    for kinds in _SHOWN:
+        texts = [_words(part) for part in parts if part["type"] in kinds]
+        found = preview(sound(" ".join(filter(None, texts[:20])))) if texts else None
         if found:
             return found
-    parts = message["parts"]
     if not parts:
         return None
     kind = parts[0]["type"]
@@ -291,9 +300,11 @@ def _finish_reason(messages: Messages) -> str | None:
 # ── what is stored ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _body(part: int, value: JSON) -> Body:
-    data = encoded(value)
+def _body(part: int, data: bytes) -> Body:
     return Body(part, data, len(data))
+
+
+_VECTOR_HEADS = ("ai.embedding", "embedding.embeddings.")
 
 
 def _is_vector(name: str) -> bool:
@@ -301,22 +312,31 @@ def _is_vector(name: str) -> bool:
     return is_openinference or name in ("ai.embedding", "ai.embeddings")
 
 
-def _stored_attributes(attributes: JSON, max_bytes: int) -> tuple[JSON, list[str]]:
-    """Return the attributes to keep and what was left out: vectors nobody reads, the middle of what is too long."""
-    vectors = [
-        name for name in attributes if name.startswith(("ai.embedding", "embedding.embeddings.")) and _is_vector(name)
-    ]
-    kept = {name: value for name, value in attributes.items() if name not in vectors} if vectors else attributes
-    dropped = [f"{name}: a vector" for name in vectors[:3]]
-    if len(vectors) > len(dropped):
-        dropped.append(f"{len(vectors) - len(dropped)} more vectors")
-    return _within(kept, max_bytes, dropped), dropped
+def _attributes_of(attributes: JSON, max_bytes: int, dropped: list[str]) -> Iterator[Body]:
+    """Yield the attributes to keep, and note what is left out: vectors nobody reads, what is too long."""
+    kept = _without_vectors(attributes, dropped)
+    if not kept:
+        return
+    data = encoded(kept)
+    if len(data) > max_bytes:
+        kept = _within(kept, max_bytes, dropped)
+        data = encoded(kept)
+    if kept:
+        yield _body(PART_ATTRIBUTES, data)
+
+
+def _without_vectors(attributes: JSON, dropped: list[str]) -> JSON:
+    vectors = [name for name in attributes if name.startswith(_VECTOR_HEADS) and _is_vector(name)]
+    if not vectors:
+        return attributes
+    dropped += [f"{name}: a vector" for name in vectors[:3]]
+    if len(vectors) > 3:
+        dropped.append(f"{len(vectors) - 3} more vectors")
+    return {name: value for name, value in attributes.items() if name not in vectors}
 
 
 def _within(attributes: JSON, max_bytes: int, dropped: list[str]) -> JSON:
     """Cut the longest values until all of them fit, so that what is stored stays JSON."""
-    if _is_surely_within(attributes, max_bytes):
-        return attributes
     sizes = {name: len(encoded(value)) + len(name) * 6 + 4 for name, value in attributes.items()}
     total, kept = sum(sizes.values()), dict(attributes)
     cut: list[str] = []
@@ -335,23 +355,9 @@ def _within(attributes: JSON, max_bytes: int, dropped: list[str]) -> JSON:
     return kept
 
 
-def _is_surely_within(attributes: JSON, max_bytes: int) -> bool:
-    """Say at the price of a few lengths whether these are ordinary attributes."""
-    total = 0
-    for name, value in attributes.items():
-        total += len(name) + 8
-        if isinstance(value, (str, bytes)):
-            total += len(value)
-        elif isinstance(value, (list, dict)):
-            total += len(encoded(value))
-    return total * 6 <= max_bytes or len(encoded(attributes)) <= max_bytes  # a character is at most six bytes of JSON
-
-
-def _rest(span: OtlpSpan, row: Span) -> JSON:
-    """Return what a span has beside its attributes; only members that are set, times as text (they outgrow a float)."""
-    return only_set(
-        resource=resource_json(span.resource),
-        scope=scope_json(span.scope),
+def _rest(span: OtlpSpan, row: Span, origin: Origin) -> bytes:
+    """Write what a span has beside its attributes; only members that are set, times as text (they outgrow a float)."""
+    own = only_set(
         name=span.name,
         end_ns=str(span.end_ns) if row.duration_ns is None and span.end_ns else None,
         kind=span.kind,
@@ -364,6 +370,10 @@ def _rest(span: OtlpSpan, row: Span) -> JSON:
         dropped_events_count=span.dropped_events_count,
         dropped_links_count=span.dropped_links_count,
     )
+    if not own:
+        return origin.stored
+    data = encoded(own)
+    return data if origin.stored == b"{}" else b"%b,%b" % (origin.stored[:-1], data[1:])
 
 
 def _event_json(event: Event) -> JSON:

@@ -96,9 +96,10 @@ def usage_from(span: OtlpSpan) -> Usage:
 def usage_of(fields: Fields, attributes: Mapping[str, Any]) -> Usage:
     """Return the usage of attributes that are read already."""
     _read_objects(fields, attributes)
+    told = fields.values.get
     prompt, is_prompt_raised = _with_cache(fields)
     completion, is_completion_raised = _with_reasoning(fields)
-    total = fields.get("total")
+    total = told("total")
     if prompt is not None or completion is not None:
         added = (prompt or 0) + (completion or 0)
         is_raised = is_prompt_raised or is_completion_raised
@@ -107,15 +108,16 @@ def usage_of(fields: Fields, attributes: Mapping[str, Any]) -> Usage:
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=total,
-        cached_tokens=fields.get("cache_read") or 0,
-        cache_write_tokens=fields.get("cache_write") or 0,
-        reasoning_tokens=fields.get("reasoning") or 0,
-        audio_input_tokens=fields.get("audio_input") or 0,
-        audio_output_tokens=fields.get("audio_output") or 0,
-        image_input_tokens=fields.get("image_input") or 0,
-        image_output_tokens=fields.get("image_output") or 0,
-        service_tier=fields.get("service_tier"),
-        speed=fields.get("speed"),
+        cached_tokens=told("cache_read") or 0,
+        cache_write_tokens=told("cache_write") or 0,
+        cache_write_1h_tokens=told("cache_write_1h") or 0,
+        reasoning_tokens=told("reasoning") or 0,
+        audio_input_tokens=told("audio_input") or 0,
+        audio_output_tokens=told("audio_output") or 0,
+        image_input_tokens=told("image_input") or 0,
+        image_output_tokens=told("image_output") or 0,
+        service_tier=told("service_tier"),
+        speed=told("speed"),
         reported_cost=reported_cost(fields),
     )
 

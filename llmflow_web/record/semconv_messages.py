@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from llmflow_web.model import JSON
@@ -26,6 +24,7 @@ _FLAT = re.compile(
     r"|reranker\.output_documents)\.(\d{1,9})(?:\.(.+))?\Z",
     re.ASCII | re.DOTALL,
 )
+_CURRENT = ("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions")
 _DETAILS = "gen_ai.client.inference.operation.details"
 _MESSAGE_EVENT = re.compile(r"gen_ai\.(system|user|assistant|tool)\.message\Z")
 _CHOICE = "gen_ai.choice"
@@ -36,14 +35,17 @@ _HEADS = (
     "pydantic_ai.", "events", "all_messages", "request_", "response", "prompt", "user_prompt", "final_result",
     "model_request_parameters", "function_", "arguments", "call_id",
 )  # fmt: skip
-_FLAT_HEADS = ("gen_ai.", "llm.", "retrieval.", "embedding.", "reranker.")
+_FLAT_HEADS = (
+    "gen_ai.prompt.", "gen_ai.completion.", "llm.input_messages.", "llm.output_messages.", "llm.request.functions.",
+    "llm.tools.", "llm.prompts.", "llm.choices.", "retrieval.documents.", "embedding.embeddings.", "reranker.",
+)  # fmt: skip
 
 Messages = dict[str, list[JSON]]
 
 
-def messages_from_otlp(attributes: Mapping[str, Any], events: Iterable[Event | Mapping[str, Any]] = ()) -> Messages:
+def messages_from_otlp(attributes: Mapping[str, Any], events: Sequence[Event | Mapping[str, Any]] = ()) -> Messages:
     """Return {"input", "output": messages, "tools": definitions} of a span; events as decoded or as stored."""
-    told = [_event(event) for event in events]
+    told = [_event(event) for event in events] if events else []
     if not told and not any(name.startswith(_HEADS) for name in attributes):  # most spans of an app are no calls
         return {"input": [], "output": [], "tools": []}
     return _read(_Source(attributes, told))
@@ -178,44 +180,45 @@ def _openinference_part(part: JSON) -> JSON:
 # ── sources ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass
 class _Source:
-    """What a span says: its attributes, its events or linked log records as (name, attributes)."""
+    """What a span says: its attributes, its events or linked log records as (name, attributes).
 
-    attributes: Mapping[str, Any]
-    events: list[tuple[str, Mapping[str, Any]]]
+    All of it is made at once: a property that is made when first asked for costs more than most of these do.
+    """
 
-    @cached_property
-    def flat(self) -> dict[str, list[JSON]]:
-        return indexed(self.attributes)
+    def __init__(self, attributes: Mapping[str, Any], events: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        self.attributes = attributes
+        self.events = events
+        self.flat = indexed(attributes)
+        self.details = self._details()
+        self.message_events = self._message_events()
+        self.tool_name = next((found for name in TOOL_NAMES if isinstance(found := attributes.get(name), str)), None)
 
-    @cached_property
-    def details(self) -> Mapping[str, Any]:
-        """The attributes that hold the current convention's messages: the span's, else those of the details event."""
-        names = ("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions")
-        if not any(name in self.attributes for name in names):
+    def _details(self) -> Mapping[str, Any]:
+        """Return what holds the current convention's messages: the span's attributes, else those of an event."""
+        if self.events and self.attributes.keys().isdisjoint(_CURRENT):
             for name, attributes in self.events:
-                if name == _DETAILS or any(one in attributes for one in names):
+                if name == _DETAILS or not attributes.keys().isdisjoint(_CURRENT):
                     return attributes
         return self.attributes
 
-    @cached_property
-    def message_events(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """gen_ai.*.message and gen_ai.choice: span events, log events, or Logfire's `events` attribute."""
+    def _message_events(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return gen_ai.*.message and gen_ai.choice: span events, log events, or Logfire's `events` attribute."""
         found = [(name, body) for name, body in self.events if _is_message(name)]
         for attribute in ("events", "all_messages_events"):
-            if not found and isinstance(self.attributes.get(attribute), (str, list)):
+            if attribute in self.attributes and not found and isinstance(self.attributes.get(attribute), (str, list)):
                 listed = [one for one in parsed_list(self.attributes[attribute]) if isinstance(one, dict)]
                 found = [(name, one) for one in listed if _is_message(name := str(one.get("event.name") or ""))]
         return found
 
-    @cached_property
-    def tool_name(self) -> str | None:
-        return next((found for name in TOOL_NAMES if isinstance(found := self.attributes.get(name), str)), None)
-
     def first(self, names: Iterable[str]) -> Any:
         """Return the first of these attributes that has a value."""
-        return next((value for name in names if (value := self.attributes.get(name)) not in (None, "")), None)
+        get = self.attributes.get
+        for name in names:
+            value = get(name)
+            if value is not None and value != "":
+                return value
+        return None
 
 
 def _read(source: _Source) -> Messages:
@@ -229,9 +232,11 @@ def _read(source: _Source) -> Messages:
 
 def _first_of(readers: Iterable[Callable[[_Source], list[JSON]]], source: _Source) -> list[JSON]:
     for read in readers:
-        found = [message for message in read(source) if message["parts"]]  # without: its content was held back
-        if found:
-            return found
+        told = read(source)
+        if told:
+            found = [message for message in told if message["parts"]]  # without: its content was held back
+            if found:
+                return found
     return []
 
 
@@ -459,15 +464,19 @@ def _response_data(value: Any) -> list[JSON]:
 
 
 def _tools(source: _Source) -> list[JSON]:
-    given: list[Any] = parsed_list(source.attributes.get("gen_ai.tool.definitions"))
-    if not given:
+    attributes = source.attributes
+    given: list[Any] = parsed_list(attributes.get("gen_ai.tool.definitions"))
+    if not given and source.details is not attributes:
         given = parsed_list(source.details.get("gen_ai.tool.definitions"))
-    given = given or [*source.flat.get("llm.request.functions", ())]
-    given = given or [_branch(tree, "tool").get("json_schema") for tree in source.flat.get("llm.tools", ())]
-    given = given or parsed_list(source.attributes.get("ai.prompt.tools"))
-    if not given:
-        given = parsed_list(parsed_object(source.attributes.get("model_request_parameters")).get("function_tools"))
-    return tools_of(given)
+    if not given and source.flat:
+        given = [*source.flat.get("llm.request.functions", ())]
+        given = given or [_branch(tree, "tool").get("json_schema") for tree in source.flat.get("llm.tools", ())]
+    given = given or parsed_list(attributes.get("ai.prompt.tools"))
+    if not given and "model_request_parameters" in attributes:
+        given = parsed_list(parsed_object(attributes["model_request_parameters"]).get("function_tools"))
+    if not given and attributes.get("langsmith.span.kind") == "llm":
+        given = parsed_list(parsed_object(attributes.get("gen_ai.prompt")).get("tools"))
+    return tools_of(given) if given else []
 
 
 def tools_of(definitions: Any) -> list[JSON]:

@@ -220,7 +220,7 @@ def _extra(span: Span) -> JSON:
     return {
         "llmflow.span_type": span.span_type,
         "llmflow.span_name": span.span_name,
-        "llmflow.source": span.source,
+        "llmflow.source": span.first_source or span.source,
         "llmflow.status": span.status,
         "llmflow.ending": span.ending,
         "llmflow.cost": span.estimated_cost,

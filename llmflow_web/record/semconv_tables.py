@@ -115,6 +115,7 @@ SCOPES = {
     "mistralai": "mistral",
     "together": "together",
     "ollama": "ollama",
+    "gemini-cli": "gemini",
 }
 
 # ours → gen_ai.provider.name, where that is another word
@@ -202,8 +203,8 @@ COLUMNS: dict[str, tuple[Reader, tuple[str | tuple[str, Reader], ...]]] = {
     "operation": (label, ("gen_ai.operation.name",)),
     "response_id": (label, ("gen_ai.response.id", "ai.response.id", "llm.response.id")),
     "request_id": (label, (
-        "request_id", "llmflow.request_id", "gen_ai.response.request_id", "anthropic.request_id",
-        "openai.request_id",
+        "request_id", "llmflow.request_id", "gen_ai.response.request_id", "anthropic.request.id",
+        "anthropic.request_id", "openai.request_id",
     )),
     "session_id": (label, (
         "session.id", "langsmith.trace.session_id", _META + "session_id", _VERCEL + "sessionId",
@@ -233,7 +234,7 @@ COLUMNS: dict[str, tuple[Reader, tuple[str | tuple[str, Reader], ...]]] = {
     "finish_reasons": (labels_or_none, (
         "gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "llm.response.finish_reason",
         "llm.finish_reason", "llm.response.stop_reason", "ai.response.finishReason", "stop_reason", "finish_reasons",
-        "gen_ai.completion.0.finish_reason",
+        "gen_ai.completion.0.finish_reason", "anthropic.message.stop_reason",
     )),
     "tags": (labels_or_none, (
         "llmflow.tags", "tag.tags", "langsmith.span.tags", "langfuse.trace.tags", "logfire.tags", _VERCEL + "tags",
@@ -291,6 +292,7 @@ COLUMNS: dict[str, tuple[Reader, tuple[str | tuple[str, Reader], ...]]] = {
         "cache_creation_tokens", "cache_write_token_count", _SUM + "cache_creation.input_tokens",
         _SUM + "cache_write_tokens",
     )),
+    "cache_write_1h": (count, ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",)),
     "reasoning": (count, (
         _USAGE + "reasoning.output_tokens", _USAGE + "reasoning_tokens", _COUNT + "completion_details.reasoning",
         "ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens",
@@ -307,6 +309,7 @@ COLUMNS: dict[str, tuple[Reader, tuple[str | tuple[str, Reader], ...]]] = {
     "image_output": (count, (_USAGE + "image.output_tokens",)),
     "service_tier": (label, (
         "openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier",
+        "anthropic.response.service_tier",
     )),
     "speed": (label, ("speed",)),
 }  # fmt: skip
@@ -402,6 +405,9 @@ KINDS: tuple[tuple[str, dict[str, str]], ...] = (
         "rerank": "rerank", "create_agent": "agent", "invoke_agent": "agent", "execute_tool": "tool",
         "invoke_workflow": "chain", "execute_task": "chain", "plan": "chain", "execute_hook": "event",
         "evaluate": "evaluator", "guardrail": "guardrail",
+        # Gemini CLI's own words
+        "llm_call": "llm", "tool_call": "tool", "user_prompt": "agent", "agent_call": "agent",
+        "schedule_tool_calls": "chain", "system_prompt": "chain",
     }),
     ("langsmith.span.kind", {
         "llm": "llm", "chain": "chain", "tool": "tool", "retriever": "retrieval", "embedding": "embedding",
@@ -425,6 +431,9 @@ SPAN_NAMES = {
     "claude_code.hook": "event",
     "claude_code.tool.blocked_on_user": "event",
 }
+
+# Spans that share one name: what tells them apart, to stand behind it.
+NAMED_BY = {"claude_code.llm_request": ("gen_ai.request.model", "model"), "claude_code.tool": ("tool_name",)}
 
 # An attribute that only spans of one type have.
 TELLING = (

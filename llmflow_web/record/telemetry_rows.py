@@ -7,8 +7,10 @@ Beside what is masked everywhere, attributes may repeat the headers of a call (`
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from llmflow_web.model import JSON, Log, Metric
@@ -17,15 +19,31 @@ from llmflow_web.record.redact import is_credential, masked, redact_bytes, redac
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _HEADERS = ("header", "headers")
+_COMMANDS = ("command_line", "command_args")  # of the process: --api-key=…, --header "x-api-key: …"
+_KEYS = ("api_key", "apikey", "access_key", "secret_key", "private_key")
+_WORDS = ("auth", "password", "secret", "token")
+_HINTS = (b"eader", b"metadata.", b".command", b'_key"', b'_KEY"', b'-key"')
+"""Where none of these is, no name says that a value is secret, but for those that every body is searched for."""
+_IN_TEXT = re.compile(
+    r"([\w-]{3,80})([\"']?\s*[:=,]\s*\[?[\"']?)((?:(?:bearer|basic|token)\s+)?[^\s\"',;\]}]{6,})", re.IGNORECASE
+)
+"""A name and its value in a text: of headers printed by Python, of a command line."""
 _LOG_TEXTS = ("severity_text", "body", "event_name", "service_name", "scope_name", "session_id")
+_MAX_NAME = 80
 _METRIC_TEXTS = ("name", "description", "unit", "service_name", "scope_name", "session_id")
 
 
 def redact_attributes(data: bytes, secrets: Sequence[bytes] = ()) -> bytes:
     """Mask the secrets in attributes written as JSON."""
-    if b"eader" in data or b"metadata." in data:
+    if any(hint in data for hint in _HINTS):
         data = _without_credentials(data)
     return redact_bytes(data, secrets)
+
+
+@lru_cache(maxsize=1024)
+def is_known_clean(data: bytes, secrets: Sequence[bytes]) -> bool:
+    """Say whether short attributes hold no secret: those of a resource are the same in span after span."""
+    return redact_attributes(data, secrets) is data
 
 
 def _without_credentials(data: bytes) -> bytes:
@@ -39,13 +57,20 @@ def _without_credentials(data: bytes) -> bytes:
 
 def _masked_headers(value: Any, *, in_headers: bool) -> Any:
     if isinstance(value, list):
-        return [_masked_headers(one, in_headers=in_headers) for one in value]
+        return [
+            _masked_values(one) if in_headers and _names_secret(before) else _masked_headers(one, in_headers=in_headers)
+            for before, one in zip([None, *value], value, strict=False)
+        ]
+    if isinstance(value, str) and in_headers:
+        return _IN_TEXT.sub(_mask_named, value)
     if not isinstance(value, dict):
         return value
+    if in_headers and "value" in value and _names_secret(value.get("name", value.get("key"))):
+        return {**value, "value": _masked_values(value["value"])}
     return {
         name: _masked_values(one)
         if _is_credential(name, in_headers=in_headers)
-        else _masked_headers(one, in_headers=name.lower().endswith(_HEADERS))
+        else _masked_headers(one, in_headers=name.lower().endswith(_HEADERS + _COMMANDS))
         for name, one in value.items()
     }
 
@@ -53,12 +78,26 @@ def _masked_headers(value: Any, *, in_headers: bool) -> Any:
 def _is_credential(name: str, *, in_headers: bool) -> bool:
     place, _, header = name.lower().rpartition(".")
     is_header = in_headers or place.endswith(_HEADERS) or (place.startswith("rpc.") and place.endswith("metadata"))
-    return is_header and is_credential(header.replace("_", "-").encode("utf-8", "replace"))
+    return (is_header and _names_secret(header)) or header.replace("-", "_").endswith(_KEYS)
+
+
+def _names_secret(name: Any) -> bool:
+    """Say whether what stands behind this word is secret: the name of a header, or an option of a program."""
+    if not isinstance(name, str) or len(name) > _MAX_NAME:
+        return False
+    word = name.lower().lstrip("-").replace("_", "-")
+    return word in _WORDS or is_credential(word.encode("utf-8", "replace"))
+
+
+def _mask_named(match: re.Match[str]) -> str:
+    return match[1] + match[2] + masked(match[3]) if _names_secret(match[1]) else match[0]
 
 
 def _masked_values(value: Any) -> Any:
     if isinstance(value, str):
         return masked(value)
+    if isinstance(value, dict):
+        return {name: _masked_values(one) for name, one in value.items()}
     return [_masked_values(one) for one in value] if isinstance(value, list) else value
 
 

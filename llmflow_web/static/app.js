@@ -1,10 +1,8 @@
 // @ts-check
 /** The frame: which screen an address means, the header, the keys that work everywhere. */
 import { get } from "./feed/api.js";
-import { pathFromHash } from "./lib/filter.js";
-import * as format from "./lib/format.js";
-import { openHelp } from "./parts/dialog.js";
-import { announce, failure, h, icon, put, setAttr, setText, store, stored } from "./parts/dom.js";
+import * as format from "./lib/figures.js";
+import { announce, h, icon, put, setAttr, setText, store, stored, stylesheet } from "./parts/nodes.js";
 import { use } from "./parts/keys.js";
 import { State } from "./state.js";
 
@@ -17,6 +15,7 @@ const SCREENS = [
   { pattern: /^\/analytics$/, names: [], title: "Analytics", load: () => import("./views/analytics.js") },
   { pattern: /^\/models$/, names: [], title: "Models", load: () => import("./views/models.js") },
   { pattern: /^\/(timeline|logs|metrics)$/, names: ["kind"], title: "", load: () => import("./views/telemetry.js") },
+  { pattern: /^\/diff\/([^/]+)\/([^/]+)$/, names: ["a", "b"], title: "Compare", load: () => import("./views/diff.js") },
   { pattern: /^\/setup$/, names: [], title: "Setup", load: () => import("./views/setup.js") },
 ];
 
@@ -32,7 +31,7 @@ async function show() {
   const mine = (turn += 1);
   if (!screen) {
     leave();
-    put(main, h("div", { class: "screen page" }, h("div", { class: "notice" }, h("h1", null, "Nothing lives at this address"), h("a", { class: "button", href: "/traces" }, "To the traces"))));
+    put(main, (await import("./parts/dom.js")).lost());
     return;
   }
   const found = /** @type {RegExpExecArray} */ (screen.pattern.exec(path));
@@ -47,7 +46,7 @@ async function show() {
     return;
   }
   try {
-    const module = await screen.load();
+    const [module] = await Promise.all([screen.load(), screen.title !== "Traces" && stylesheet("/css/parts.css")]); // the list does without
     if (mine !== turn) return;
     leave();
     const el = h("div", { class: "screen" });
@@ -57,7 +56,7 @@ async function show() {
   } catch (error) {
     if (mine !== turn) return;
     leave();
-    put(main, failure(error, () => location.reload()));
+    put(main, (await import("./parts/dom.js")).failure(error, () => location.reload()));
     console.error(error);
   }
 }
@@ -85,6 +84,9 @@ function leave() {
 function markNav(path) {
   const root = `/${path.split("/")[1]}`;
   for (const link of document.querySelectorAll(".nav a")) setAttr(link, "aria-current", link.getAttribute("href") === root ? "page" : null);
+  const nav = /** @type {HTMLElement} */ (document.querySelector(".nav"));
+  const link = /** @type {HTMLElement|null} */ (nav.querySelector("[aria-current]"));
+  if (link && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = link.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
 }
 
 // ---- theme
@@ -166,10 +168,34 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   state.go(link.pathname + link.search + link.hash);
 });
-addEventListener("popstate", () => state.dispatchEvent(new Event("route")));
+addEventListener("popstate", () => {
+  state.isBack = true;
+  state.dispatchEvent(new Event("route"));
+});
 state.addEventListener("route", show);
 
+// Alt-click on any value that can be filtered by asks for it, with Shift for everything but it
+document.addEventListener("click", (event) => {
+  const value = event.altKey && event.target instanceof Element ? /** @type {HTMLElement|null} */ (event.target.closest("[data-term]")) : null;
+  if (!value) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const word = String(value.dataset.term);
+  if (state.route.path.startsWith("/traces")) state.dispatchEvent(new CustomEvent("term", { detail: { word, isExcluded: event.shiftKey } }));
+  else state.go(`/traces?${new URLSearchParams({ q: event.shiftKey ? `-${word}` : word })}`);
+}, true);
+
+const openHelp = async () => (await import("./parts/help.js")).openHelp();
+/** The n-th screen; within a trace these keys are its tabs. @param {number} n */
+const goNth = (n) => () => {
+  const link = document.querySelectorAll(".nav a")[n - 1];
+  if (!link || document.querySelector(".split.is-open")) return false;
+  state.go(String(link.getAttribute("href")));
+  return true;
+};
+
 use({
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((n) => [n, goNth(n)])),
   "?": openHelp,
   t: nextTheme,
   " ": () => state.live.toggle(),
@@ -182,8 +208,11 @@ liveButton.addEventListener("click", () => state.live.toggle());
 /** @type {HTMLElement} */ (document.getElementById("help")).addEventListener("click", openHelp);
 
 setTheme(stored("llmflow-theme", "auto"));
-const old = pathFromHash(location.hash);
-if (old && location.pathname === "/") history.replaceState(null, "", old);
-show();
+if (location.hash.length > 1 && location.pathname === "/") {
+  import("./lib/hash.js").then(({ pathFromHash }) => {
+    history.replaceState(null, "", pathFromHash(location.hash) ?? "/traces");
+    show();
+  });
+} else show();
 loadStats();
 state.live.start();

@@ -11,13 +11,15 @@ export class State extends EventTarget {
     /** @type {Route} */
     this.route = { path: "", search: "", params: {} };
     this.stats = null;
-    /** The rows the list shows now, for previous and next in a detail. @type {{next: (by: number) => void}|null} */
-    this.list = null;
+    this.isBack = true; // this address was come back to, or opened: it may have a state of its own
+    /** Traces that are selected, by id. @type {Map<string, any>} */
+    this.chosen = new Map();
   }
 
   /** Go to an address of ours. @param {string} address @param {{replace?: boolean, quiet?: boolean}} [how] quiet: only the address bar changes */
   go(address, how = {}) {
-    if (address !== location.pathname + location.search) history[how.replace ? "replaceState" : "pushState"](null, "", address);
+    if (address !== location.pathname + location.search) history[how.replace ? "replaceState" : "pushState"](how.replace ? history.state : null, "", address);
+    this.isBack = false;
     if (!how.quiet) this.dispatchEvent(new Event("route"));
   }
 

@@ -17,8 +17,8 @@ HAS_NAMES: tuple[tuple[str, int], ...] = (("tool", HAS_TOOL), ("image", HAS_IMAG
 
 # Columns of `spans` that are attributes of Span and go in as they are.
 PLAIN = (
-    "trace_id", "id", "parent_id", "source", "span_type", "span_name", "service_name", "start_ns", "duration_ns",
-    "ttft_ms", "provider", "model", "request_model", "operation", "response_id", "request_id", "status",
+    "trace_id", "id", "parent_id", "source", "first_source", "span_type", "span_name", "service_name", "start_ns",
+    "duration_ns", "ttft_ms", "provider", "model", "request_model", "operation", "response_id", "request_id", "status",
     "response_status", "error", "ending", "finish_reason", "is_stream", "chunk_count", "prompt_tokens",
     "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "is_estimated",
     "estimated_cost", "price_key", "request_method", "request_path", "session_id", "conversation_id", "user_id",
@@ -59,7 +59,9 @@ LIST_SQL = (
     + ", t.span_count, t.error_count, t.cost AS trace_cost, t.tokens, t.unpriced_count"
 )
 
-_DETAIL_PLAIN = ("price_key", "prompt_version", "response_id", "request_id", "chunk_count", "derived", "counts")
+_DETAIL_PLAIN = (
+    "price_key", "prompt_version", "response_id", "request_id", "chunk_count", "first_source", "derived", "counts",
+)  # fmt: skip
 _DETAIL_JSON = ("cost_detail", "dropped", "notes")
 DETAIL_SQL = ", ".join((LIST_SQL, *(f"s.{name}" for name in (*_DETAIL_PLAIN, *_DETAIL_JSON))))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from llmflow_web.model import JSON
 from llmflow_web.store.logs import LogQuery, newest_logs
+from llmflow_web.store.marks import AWAY, JOINED, TOLD
 from llmflow_web.store.spans import list_spans
 from llmflow_web.store.stats import UNPRICED
 from llmflow_web.wire.filter import Filter, Page, Term
@@ -34,31 +37,26 @@ def sessions(connection: sqlite3.Connection, limit: int = 50, offset: int = 0, q
         f"{_SESSION_SQL}{where} ORDER BY last_ns DESC, session_id LIMIT ? OFFSET ?",
         (*params, limit, offset),
     )
+    found = [dict(zip(_SESSION, row, strict=True)) for row in rows]
+    work = _work(connection, [row["session_id"] for row in found])
     total = connection.execute(f"SELECT COUNT(*) FROM sessions{where}", params).fetchone()[0]
-    return {"sessions": [dict(zip(_SESSION, row, strict=True)) for row in rows], "total": total}
+    return {"sessions": [row | _done(work.get(row["session_id"], [])) for row in found], "total": total}
 
 
 def session(connection: sqlite3.Connection, session_id: str) -> JSON | None:
-    """Return a session's traces in the order they started, and their sums; of the traces only what is the session's."""
+    """Return a session's traces in the order they started, and their sums; of the traces only what is the session's.
+
+    A call that spans of another trace are joined to is part of that trace; a trace all of which is told elsewhere is
+    left out.
+    """
     found = connection.execute(f"{_SESSION_SQL} WHERE session_id = ?", (session_id,)).fetchone()
     if found is None:
         return None
     told: JSON = dict(zip(_SESSION, found, strict=True))
-    rows = connection.execute(
-        f"""
-        SELECT t.trace_id, MIN(s.start_ns) / 1000000, MAX(s.start_ns + IFNULL(s.duration_ns, 0)) / 1000000,
-          SUM(CASE WHEN s.counts THEN IFNULL(s.estimated_cost, 0.0) ELSE 0.0 END),
-          SUM(CASE WHEN s.counts THEN IFNULL(s.total_tokens,
-            IFNULL(s.prompt_tokens, 0) + IFNULL(s.completion_tokens, 0)) ELSE 0 END),
-          COUNT(*), SUM(IFNULL(s.status, 0) >= 400), SUM(s.counts AND {UNPRICED}), r.span_name, r.preview_in
-        FROM spans s CROSS JOIN traces t ON t.first_seq = s.trace_seq CROSS JOIN spans r ON r.seq = t.root_seq
-        WHERE s.session_id = ? GROUP BY s.trace_seq ORDER BY 2, s.trace_seq
-        """,
-        (session_id,),
-    )
+    traces = _work(connection, [session_id]).get(session_id, [])
     return {
         "session_id": session_id,
-        "traces": [{**dict(zip(_SESSION_TRACE, row, strict=True)), "has_error": int(row[6] > 0)} for row in rows],
+        "traces": [{**trace, "has_error": int(trace["error_count"] > 0)} for trace in traces],
         "summary": {
             "cost": told["total_cost"],
             "tokens": told["total_tokens"],
@@ -66,15 +64,59 @@ def session(connection: sqlite3.Connection, session_id: str) -> JSON | None:
             "errors": told["error_count"],
             "unpriced_count": told["unpriced_count"],
             "logs": told["log_count"],
+            **_done(traces),
         },
         **{name: told[name] for name in ("first_seen", "last_seen", "agent_name", "service_name", "user_id")},
     }
 
 
 _SESSION_TRACE = (
-    "trace_id", "started_at", "ended_at", "cost", "tokens", "span_count", "error_count", "unpriced_count", "name",
-    "preview_in",
+    "trace_id", "started_at", "ended_at", "cost", "tokens", "span_count", "error_count", "unpriced_count", "turns",
+    "tool_calls", "models", "tool", "name", "preview_in",
 )  # fmt: skip
+_TRACE_OF = (
+    f"CASE WHEN EXISTS (SELECT 1 FROM spans j WHERE j.joined_to = m.id) THEN IFNULL("
+    f"(SELECT j.trace_seq FROM spans j WHERE j.joined_to = m.id AND (j.marks & {AWAY | TOLD}) = {AWAY} "
+    "AND j.session_id = m.session_id ORDER BY j.derived, j.start_ns, j.id LIMIT 1), m.trace_seq) ELSE m.trace_seq END"
+)
+# A tool that runs within a tool (Claude Code's tool.execution) is the same call of it.
+_IS_TOOL = (
+    "s.span_type = 'tool' AND NOT EXISTS (SELECT 1 FROM spans p WHERE p.id = s.parent_id AND p.trace_id = s.trace_id "
+    "AND p.span_type = 'tool')"
+)
+_WORK = f"""
+    SELECT s.session_id, t.trace_id, MIN(s.start_ns) / 1000000, MAX(s.start_ns + IFNULL(s.duration_ns, 0)) / 1000000,
+      SUM(CASE WHEN s.counts THEN IFNULL(s.estimated_cost, 0.0) ELSE 0.0 END),
+      SUM(CASE WHEN s.counts THEN IFNULL(s.total_tokens,
+        IFNULL(s.prompt_tokens, 0) + IFNULL(s.completion_tokens, 0)) ELSE 0 END),
+      SUM(s.is_shown), SUM(s.is_shown AND IFNULL(s.status, 0) >= 400), SUM(s.counts AND {UNPRICED}),
+      MAX(1, SUM(s.is_shown AND IFNULL(s.operation, '') = 'user_prompt')), SUM(s.is_shown AND {_IS_TOOL}),
+      json_group_array(DISTINCT s.model) FILTER (WHERE s.is_shown AND s.model IS NOT NULL),
+      MAX(s.tool), r.span_name, r.preview_in
+    FROM (SELECT m.*, (m.marks & {JOINED}) = 0 AS is_shown, {_TRACE_OF} AS shown_in FROM spans m
+      WHERE m.session_id IN (SELECT value FROM json_each(?))) s
+    CROSS JOIN traces t ON t.first_seq = s.shown_in CROSS JOIN spans r ON r.seq = t.root_seq
+    GROUP BY s.session_id, s.shown_in HAVING SUM(s.is_shown) > 0 ORDER BY 3, s.shown_in
+"""
+
+
+def _work(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, list[JSON]]:
+    """Return the traces of sessions, by session, with what was done in them."""
+    found: dict[str, list[JSON]] = {}
+    for session_id, *values in connection.execute(_WORK, (json.dumps(list(ids)),)):
+        trace = dict(zip(_SESSION_TRACE, values, strict=True))
+        trace["models"] = sorted(json.loads(trace["models"]))
+        found.setdefault(session_id, []).append(trace)
+    return found
+
+
+def _done(traces: Sequence[JSON]) -> JSON:
+    """Return what was done in a session: its turns, its calls of tools, its models."""
+    return {
+        "turns": sum(trace["turns"] for trace in traces),
+        "tool_calls": sum(trace["tool_calls"] for trace in traces),
+        "models": sorted({model for trace in traces for model in trace["models"]}),
+    }
 
 
 TOOLS = ("claude-code", "codex-cli", "gemini-cli", "copilot", "aider", "proxy")

@@ -1,4 +1,4 @@
-"""The session of a call of ours that says none: that of the spans joined to it.
+"""The session of a call that says none: that of the spans joined to it.
 
 Else a session would lose what its calls cost as soon as they count elsewhere. Which session that is follows from what
 is stored; with the last span that is joined, the session goes.
@@ -14,18 +14,18 @@ from dataclasses import replace
 from llmflow_web.model import Span
 from llmflow_web.store.columns import OLD_COLUMNS
 from llmflow_web.store.counters import Counters
-from llmflow_web.store.marks import INHERITED, OURS
+from llmflow_web.store.marks import INHERITED
 from llmflow_web.store.sessions import SessionSums
 from llmflow_web.store.sums import share_of
 
 _SELECT = (
     f"SELECT seq, trace_seq, marks, (SELECT MIN(t.session_id) FROM spans t WHERE t.joined_to = s.id), "
-    f"{', '.join(OLD_COLUMNS)} FROM spans s WHERE id IN (SELECT value FROM json_each(?)) AND marks & {OURS}"
+    f"{', '.join(OLD_COLUMNS)} FROM spans s WHERE id IN (SELECT value FROM json_each(?))"
 )
 
 
 def inherit_sessions(connection: sqlite3.Connection, ids: Iterable[str], counters: Counters) -> list[tuple[int, int]]:
-    """Give calls of ours with these ids the session of what is joined to them; return (seq, change) of each changed."""
+    """Give calls with these ids the session of what is joined to them; return (seq, change) of each changed."""
     sums = SessionSums(connection)
     changed: list[tuple[int, int]] = []
     for seq, trace_seq, marks, told, *values in connection.execute(_SELECT, (json.dumps(list(ids)),)).fetchall():

@@ -2,8 +2,9 @@
 
 That is, in this order: the call as we saw it (same response id, else same request id, else reached from the app's span
 within three steps down its trace); else, for a span derived from logs, the app's own span with the same id, or a record
-that says the same of a call without ids (alike). Ids that turn up more than once (canned answers) lead to the call
-nearest in time. Which row that is depends on what is stored, never on the order in which it came.
+that says the same of a call without ids (alike); else, where an app tells of it twice, the outer span (doubles). Ids
+that turn up more than once (canned answers) lead to the call nearest in time. Which row that is depends on what is
+stored, never on the order in which it came.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Iterable, Sequence
 
 from llmflow_web.store.alike import call_alike, told_alike
 from llmflow_web.store.counters import Counters
+from llmflow_web.store.doubles import outer_double, told_beside
 from llmflow_web.store.giving_way import give_way
-from llmflow_web.store.marks import AWAY, INFERENCE_SQL, JOINED, TOLD
+from llmflow_web.store.marks import AWAY, INFERENCE_SQL, JOINED
 from llmflow_web.store.nodes import NODE_SQL, Node, Nodes
 from llmflow_web.store.schema import CALL_INDEXES, index_calls
 
@@ -47,6 +49,7 @@ class Joins:
         if self._counters.joins:
             self._affect(self._told_of([node for node in touched if node.is_ours], "1"))
             self._affect(self._told_of([node for node in told if not node.derived], "derived"))
+            self._affect(told_beside(self._nodes, told))
         self._affect(told_alike(self._nodes, touched))
         again = [node.id for node in touched if node.written is not None and node.written.change is not None]
         if again:
@@ -75,19 +78,18 @@ class Joins:
             target = self._target(node, hits)
             if target is not None or not self._is_left_alone(node):
                 self._set(node, target)
-        give_way(self._nodes)
+        give_way(self._nodes, self._app_span_of)
 
     def _affect(self, nodes: Iterable[Node]) -> None:
         self._affected.update((node.seq, node) for node in nodes)
 
     @staticmethod
     def _set(node: Node, target: Node | None) -> None:
-        node.marks &= ~(JOINED | AWAY | TOLD)
+        node.marks &= ~(JOINED | AWAY)
         node.joined_to = None
         if target is not None:
             node.joined_to = target.id
             node.marks |= JOINED | (AWAY if target.trace_seq != node.trace_seq else 0)
-            node.marks |= 0 if target.is_ours else TOLD
 
     def _is_left_alone(self, node: Node) -> bool:
         """Say whether the row it is joined to was pruned: that row's share stays in the sums, so this stays joined."""
@@ -141,11 +143,16 @@ class Joins:
             found = self._call_of(node)
             if found is not None:
                 return found
-        for column, _ in node.call_ids if node.derived else ():
+        found = call_alike(self._nodes, node, is_ours=True)
+        return found or (self._app_span_of(node) if node.derived else outer_double(self._nodes, node))
+
+    def _app_span_of(self, node: Node) -> Node | None:
+        """Return the app's own span of the call that a row derived from logs tells of."""
+        for column, _ in node.call_ids if self._counters.joins else ():
             found = self._nearest(node, column, "app", f"NOT derived AND {INFERENCE_SQL}")
             if found is not None:
                 return found
-        return call_alike(self._nodes, node)
+        return call_alike(self._nodes, node, is_ours=False)
 
     def _nearest(self, node: Node, column: str, side: str, condition: str) -> Node | None:
         """Return the record with the same id that began nearest to this one."""

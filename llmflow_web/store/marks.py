@@ -14,7 +14,7 @@ BELOW = 4  # usage is known below it
 USAGE = 8  # it tells of usage itself
 OURS = 16  # we saw the call ourselves: it repeats nobody
 AWAY = 32  # joined to a row of another trace, which lists show instead
-TOLD = 64  # joined to an app's own span
+TOLD = 64  # made of log records, and an app's own span in another trace tells the same
 INHERITED = 128  # its session is that of what is joined to it
 
 OUR_SOURCES = ("proxy", "passthrough")
@@ -24,6 +24,8 @@ INFERENCE = ("llm", "embedding", "rerank")
 COUNTS_SQL = f"((marks & {OWN | JOINED}) = 0 AND (marks & {BELOW | USAGE | OURS}) <> {BELOW | USAGE})"
 AGENT_TOOLS = ("claude-code", "codex-cli", "gemini-cli", "copilot")
 """The tools whose log records become spans."""
+GIVING_WAY = ("claude-code", "gemini-cli", "copilot")
+"""Those whose own spans tell all that their log records do; the spans of Codex CLI are of its inner workings."""
 
 INFERENCE_SQL = f"span_type IN {INFERENCE}"
 REPEATED_SQL = f"((marks & {BELOW}) <> 0 OR (marks & {USAGE | OWN}) = {USAGE})"
@@ -35,7 +37,7 @@ def marks_of(span: Span) -> int:
     marks = 0 if span.counts else OWN
     if span.estimated_cost or total_tokens(span):
         marks |= USAGE
-    if span.source in OUR_SOURCES:
+    if (span.first_source or span.source) in OUR_SOURCES:
         marks |= OURS
     return marks
 

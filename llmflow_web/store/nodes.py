@@ -16,8 +16,8 @@ from llmflow_web.store.marks import INFERENCE, JOINED, OURS, REPEATED_SQL
 from llmflow_web.store.written import Written
 
 NODE_SQL = (
-    "seq, trace_seq, id, parent_id, span_type, start_ns, status, response_id, request_id, tool, prompt_tokens, "
-    "completion_tokens, reasoning_tokens, derived, marks, joined_to"
+    "seq, trace_seq, id, parent_id, span_type, start_ns, duration_ns, status, response_id, request_id, tool, "
+    "prompt_tokens, completion_tokens, reasoning_tokens, derived, marks, joined_to"
 )
 
 
@@ -31,6 +31,7 @@ class Node:
     parent_id: str | None
     span_type: str
     start_ns: int
+    duration_ns: int | None
     status: int | None
     response_id: str | None
     request_id: str | None
@@ -54,6 +55,11 @@ class Node:
     def is_told(self) -> bool:
         """Say whether it is an app's word for one call of a model."""
         return not self.marks & OURS and self.span_type in INFERENCE
+
+    @property
+    def end_ns(self) -> int:
+        """When it ended; when it began where that is not known."""
+        return self.start_ns + (self.duration_ns or 0)
 
     @property
     def call_ids(self) -> tuple[tuple[str, str], ...]:
@@ -82,9 +88,10 @@ class Nodes:
         """Take in a span just written."""
         span = written.span
         node = Node(
-            written.seq, written.trace.first_seq, span.id, span.parent_id, span.span_type, span.start_ns, span.status,
-            span.response_id, span.request_id, span.tool, span.prompt_tokens, span.completion_tokens,
-            span.reasoning_tokens, span.derived, written.marks, span.joined_to, written.marks, span.joined_to, written,
+            written.seq, written.trace.first_seq, span.id, span.parent_id, span.span_type, span.start_ns,
+            span.duration_ns, span.status, span.response_id, span.request_id, span.tool, span.prompt_tokens,
+            span.completion_tokens, span.reasoning_tokens, span.derived, written.marks, span.joined_to, written.marks,
+            span.joined_to, written,
         )  # fmt: skip
         return self._keep(node)
 

@@ -17,7 +17,7 @@ PREVIEW_CHARS = 160
 
 _LISTS = ("tags", "dropped", "notes")
 _BILL = ("estimated_cost", "cost_detail", "price_key")
-_APART = frozenset({*_LISTS, *_BILL, "start_ns", "duration_ns", "counts", "preview_in", "preview_out"})
+_APART = frozenset({*_LISTS, *_BILL, "start_ns", "duration_ns", "counts"})
 _COLUMNS = tuple(name for name in Span.__dataclass_fields__ if name not in _APART)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
@@ -29,10 +29,7 @@ def put_together(first: Row, second: Row) -> Row:
         before = bodies.get(body.part)
         bodies[body.part] = body if before is None else _body(before, body)
     parts = tuple(bodies[part] for part in sorted(bodies))
-    span = _span(first.span, second.span)
-    span.preview_in = _preview(bodies.get(PART_INPUT), 0) or _fuller(first.span.preview_in, second.span.preview_in)
-    span.preview_out = _preview(bodies.get(PART_OUTPUT), -1) or _fuller(first.span.preview_out, second.span.preview_out)
-    return Row(span, parts, usage=first.usage or second.usage)
+    return _previewed(Row(_span(first.span, second.span), parts, usage=first.usage or second.usage))
 
 
 def fold(rows: Sequence[Row]) -> list[Row]:
@@ -42,7 +39,17 @@ def fold(rows: Sequence[Row]) -> list[Row]:
         key = (row.span.trace_id, row.span.id)
         before = folded.get(key)
         folded[key] = row if before is None else put_together(before, row)
-    return list(folded.values())
+    return [_previewed(row) for row in folded.values()]
+
+
+def _previewed(row: Row) -> Row:
+    """Let a row show the first of what was asked in it and the last of what was answered."""
+    for body in row.bodies:
+        if body.part == PART_INPUT:
+            row.span.preview_in = _preview(body, 0) or row.span.preview_in
+        elif body.part == PART_OUTPUT:
+            row.span.preview_out = _preview(body, -1) or row.span.preview_out
+    return row
 
 
 def _span(first: Span, second: Span) -> Span:
@@ -117,9 +124,9 @@ def _loaded(data: bytes) -> Any:
         return None
 
 
-def _preview(body: Body | None, which: int) -> str | None:
+def _preview(body: Body, which: int) -> str | None:
     """Return a line of the first or last message of a part that lists some."""
-    messages = _loaded(body.data) if body is not None else None
+    messages = _loaded(body.data)
     if not isinstance(messages, list) or not messages or not isinstance(messages[which], dict):
         return None
     text = messages[which].get("content")

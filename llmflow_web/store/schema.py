@@ -28,6 +28,7 @@ CREATE TABLE spans (
   id TEXT NOT NULL,
   parent_id TEXT,
   source TEXT NOT NULL,
+  first_source TEXT,
   span_type TEXT NOT NULL,
   span_name TEXT,
   service_name TEXT,
@@ -275,7 +276,7 @@ def m001_initial(connection: sqlite3.Connection) -> None:
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial,)
 
 
-_OURS = f"source IN {OUR_SOURCES}"
+_OURS = f"IFNULL(first_source, source) IN {OUR_SOURCES}"
 CALL_INDEXES = {  # name → (column of an id that two records of one call share, condition)
     f"spans_{side}_{column}": (column, f"{column} IS NOT NULL AND {condition}")
     for side, condition in (("our", _OURS), ("app", f"NOT {_OURS}"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from llmflow_web.errors import BadRequest
@@ -13,12 +14,13 @@ from llmflow_web.model import JSON, Body
 from llmflow_web.store.columns import DETAIL_SQL, LIST_SQL, detail_row, list_row
 from llmflow_web.store.insert import SEQS_OF_TRACE, insert_rows
 from llmflow_web.store.limits import MAX_LIST_ROWS, MAX_SORTED_ROWS
+from llmflow_web.store.marks import OUR_SOURCES
 from llmflow_web.store.query import Compiled, compile_filter
 from llmflow_web.wire.filter import Filter, Page, make_cursor, read_cursor
 
 __all__ = [
     "BodySlice", "ListPage", "find_trace", "get_bodies", "get_body", "get_span", "insert_rows", "list_rows_of",
-    "list_spans", "trace_spans", "trace_summary", "tree",
+    "list_spans", "outline", "trace_spans", "trace_summary", "tree",
 ]  # fmt: skip
 
 _JOIN = "spans s CROSS JOIN traces t ON t.first_seq = s.trace_seq"
@@ -278,27 +280,35 @@ def tree(connection: sqlite3.Connection, key: str) -> JSON | None:
         return None
     rows = trace_spans(connection, summary["trace_id"])
     roots = nest(rows)
-    _hang_calls(connection, rows, roots)
+    _hang_calls(rows, roots, partial(_foreign, connection))
+    _flatten(roots)
     return {"trace": summary, "spans": roots}
 
 
-def _hang_calls(connection: sqlite3.Connection, rows: list[JSON], roots: list[JSON]) -> None:
+def _hang_calls(rows: list[JSON], roots: list[JSON], foreign: Callable[[str], JSON | None]) -> None:
     """Put each call below the span that is joined to it, where it is not there already."""
     by_id = {row["id"]: row for row in rows}
-    hung: set[str] = set()
-    for row in sorted(rows, key=lambda row: bool(row["derived"])):
+    told = sorted((row for row in rows if row.get("joined_to")), key=lambda row: bool(row.get("derived")))
+    # A call that stands below one of the spans joined to it stays there, whatever else is joined to it.
+    hung = {row["joined_to"] for row in told if row["joined_to"] in by_id and _holds(row, by_id[row["joined_to"]])}
+    for row in told:
         call_id = row["joined_to"]
-        if call_id is None or call_id in hung:
+        if call_id in hung:
             continue
         hung.add(call_id)
         call = by_id.get(call_id)
         if call is None:
-            _hang(row, _foreign(connection, call_id))
-        elif not _holds(row, call) and not _holds(call, row):
+            _hang(row, foreign(call_id))
+        elif not (_holds(call, row) or _is_beside(row, call)):
             parent = by_id.get(call["parent_id"])
             for siblings in (roots, parent["children"] if parent else []):
                 siblings[:] = [one for one in siblings if one is not call]
             _hang(row, call)
+
+
+def _is_beside(row: JSON, call: JSON) -> bool:
+    """Say whether an app told of a call twice, side by side."""
+    return call["source"] not in OUR_SOURCES and row["parent_id"] == call["parent_id"]
 
 
 def _hang(row: JSON, call: JSON | None) -> None:
@@ -329,6 +339,8 @@ _OUTLINE = (
     "request_model", "request_path", "source", "status", "total_tokens", "estimated_cost", "joined_to",
 )  # fmt: skip
 
+_OUTLINE_SQL = f"{', '.join(_OUTLINE)}, is_stream, derived, counts, substr(error, 1, 200)"
+
 
 def outline(connection: sqlite3.Connection, key: str) -> JSON | None:
     """Return a tree as `tree` does, of each span only what a waterfall draws: traces of 10,000 spans are opened too."""
@@ -336,16 +348,28 @@ def outline(connection: sqlite3.Connection, key: str) -> JSON | None:
     if summary is None:
         return None
     sql = (
-        f"SELECT {', '.join(_OUTLINE)}, is_stream, counts, substr(error, 1, 200) FROM spans WHERE seq IN "
+        f"SELECT {_OUTLINE_SQL} FROM spans WHERE seq IN "
         f"({SEQS_OF_TRACE.replace(':trace', '(SELECT first_seq FROM traces WHERE trace_id = :id)')}) "
         "ORDER BY start_ns, seq"
     )
     rows = [_outline_row(values) for values in connection.execute(sql, {"id": summary["trace_id"]})]
-    return {"trace": summary, "spans": nest(rows)}
+    roots = nest(rows)
+    _hang_calls(rows, roots, partial(_foreign_outline, connection))
+    _flatten(roots)
+    return {"trace": summary, "spans": roots}
+
+
+def _foreign_outline(connection: sqlite3.Connection, span_id: str) -> JSON | None:
+    """Return the outline of a row of another trace, which it names."""
+    span = _foreign(connection, span_id)
+    if span is None:
+        return None
+    values = connection.execute(f"SELECT {_OUTLINE_SQL} FROM spans WHERE seq = ?", (span["seq"],)).fetchone()
+    return {**_outline_row(values), "trace_id": span["trace_id"], "children": []}
 
 
 def _outline_row(values: tuple[Any, ...]) -> JSON:
-    *plain, is_stream, counts, error = values
+    *plain, is_stream, derived, counts, error = values
     row: JSON = {name: value for name, value in zip(_OUTLINE, plain, strict=True) if value is not None}
     row.setdefault("parent_id", None)
     start_ns, duration_ns = row.pop("start_ns"), row.pop("duration_ns", None)
@@ -353,11 +377,17 @@ def _outline_row(values: tuple[Any, ...]) -> JSON:
     row["duration_ms"] = None if duration_ns is None else round(duration_ns / 1e6, 3)
     if is_stream:
         row["is_stream"] = True
+    if derived:
+        row["derived"] = True
     if not counts:
         row["counts"] = False
     if error is not None:
         row["error"] = error
     return row
+
+
+_MAX_DEPTH = 300
+"""Readers and writers of JSON give up somewhere beyond; what lies deeper hangs side by side below the last level."""
 
 
 def nest(rows: list[JSON]) -> list[JSON]:
@@ -389,3 +419,26 @@ def _reach(root: JSON, reached: set[str]) -> None:
         if row["id"] not in reached:
             reached.add(row["id"])
             waiting.extend(row["children"])
+
+
+def _flatten(roots: list[JSON]) -> None:
+    """Let no row hang deeper than _MAX_DEPTH."""
+    level = roots
+    for _ in range(_MAX_DEPTH - 1):
+        level = [child for row in level for child in row["children"]]
+        if not level:
+            return
+    for row in level:
+        row["children"] = _all_below(row)
+
+
+def _all_below(top: JSON) -> list[JSON]:
+    """Return what lies below a row in the order of a tree, each without children."""
+    found: list[JSON] = []
+    waiting = top["children"][::-1]
+    while waiting:
+        row = waiting.pop()
+        found.append(row)
+        waiting.extend(reversed(row["children"]))
+        row["children"] = []
+    return found

@@ -18,7 +18,7 @@ from llmflow_web.store.limits import Limits
 from llmflow_web.store.retention import Pruner, checkpoint, free_pages, give_back
 
 _SLICE_S = 0.03  # one piece of indexing
-_SLICE_ROWS = 100
+_SLICE_ROWS = 200
 _SPARE_PAGES = 1024  # free pages kept for the rows to come (4 MiB)
 _SLICE_PAGES = 256
 _PAUSE_AFTER_ERROR_S = 5.0

@@ -41,7 +41,7 @@ def mock() -> Iterator[Callable[..., MockServer]]:
     """Start mock servers with the given traces; they end with the test."""
     running: list[MockServer] = []
 
-    def start(traces: list[mock_traces.Trace] | None = None) -> MockServer:
+    def start(traces: list[mock_traces.Trace] | mock_traces.Flood | None = None) -> MockServer:
         server = MockServer(mock_traces.believable() if traces is None else traces)
         server.__enter__()
         running.append(server)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from browser import mock_traces
+from browser import mock_screens, mock_traces
 
 STATIC = Path(__file__).resolve().parents[2] / "llmflow_web" / "static"
 CSP = (
@@ -35,8 +35,11 @@ PAGES = re.compile(r"^/(index\.html|(traces|sessions|diff)(/.*)?|analytics|model
 class World:
     """What the server knows and how it should misbehave."""
 
-    def __init__(self, traces: list[dict[str, Any]]) -> None:
+    def __init__(self, traces: list[dict[str, Any]], flood: mock_traces.Flood | None = None) -> None:
         self.traces = sorted(traces, key=lambda trace: -trace["row"]["timestamp"])
+        self.flood = flood  # a list so long that its rows are made when they are asked for
+        self.running: list[dict[str, Any]] = []  # rows of calls under way
+        self.views: dict[str, str] = {}
         self.sockets: list[Any] = []
         self.subscriptions: list[dict[str, Any]] = []
         self.requests: list[str] = []
@@ -47,14 +50,22 @@ class World:
         self.is_open.set()
         self.lock = threading.Lock()
 
-    def rows(self, params: dict[str, str]) -> list[dict[str, Any]]:
+    def rows(self, params: dict[str, str]) -> Any:
         """Return the list elements that pass `params`, as the server would."""
+        if self.flood is not None:
+            return self.flood
         rows = self.spans_of(params["trace_id"]) if params.get("trace_id") else [trace["row"] for trace in self.traces]
         if params.get("trace_id") and params.get("q"):
             rows = [row for row in rows if params["q"].lower() in json.dumps(self.detail(row["id"]) or row).lower()]
         for key in ("model", "provider", "session_id"):
             if params.get(key):
                 rows = [row for row in rows if row[key] == params[key]]
+        if params.get("tag"):
+            rows = [row for row in rows if params["tag"] in row["tags"]]
+        if params.get("joined") == "0":
+            rows = [row for row in rows if row["joined_to"] is None]
+        low, high = int(params.get("date_from") or 0), int(params.get("date_to") or 10**15)
+        rows = [row for row in rows if low <= row["timestamp"] <= high]
         if params.get("status"):
             rows = [row for row in rows if (row["status"] >= 400) == (params["status"] == "error")]
         for word in params.get("filter", "").split():
@@ -136,10 +147,30 @@ class Handler(BaseHTTPRequestHandler):
             self._file(STATIC / url.path.lstrip("/"))
 
     def do_DELETE(self) -> None:
-        """Delete a trace."""
+        """Delete a trace or a view."""
         key = unquote(self.path.rsplit("/", maxsplit=1)[-1])
         self.world.requests.append(f"DELETE {self.path}")
-        kept = [trace for trace in self.world.traces if trace["row"]["trace_id"] != key]
+        if self.path.startswith("/api/views/"):
+            self._send(204 if self.world.views.pop(key, None) is not None else 404, b"", "application/json")
+            return
+        self._delete([key])
+
+    def do_POST(self) -> None:
+        """Delete some traces."""
+        self.world.requests.append(f"POST {self.path}")
+        self._delete(self._asked()["ids"])
+
+    def do_PUT(self) -> None:
+        """Save a view."""
+        name = unquote(self.path.rsplit("/", maxsplit=1)[-1])
+        self.world.views[name] = self._asked()["query"]
+        self._json({"name": name, "query": self.world.views[name]})
+
+    def _asked(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _delete(self, keys: list[str]) -> None:
+        kept = [trace for trace in self.world.traces if trace["row"]["trace_id"] not in keys]
         count = len(self.world.traces) - len(kept)
         self.world.traces = kept
         self._json({"deleted": count, "erased": False}, 202 if count else 404)
@@ -190,11 +221,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def _list(self, params: dict[str, str]) -> None:
         rows = self.world.rows(params)
-        start = int(params.get("cursor") or 0)
+        start = int(params.get("cursor") or params.get("offset") or 0)
         if start or self.world.holds_first:
             self.world.is_open.wait(60)
         stop = start + int(params.get("limit", 50))
-        self._json(rows[start:stop], headers={"x-llmflow-next-cursor": str(stop)} if stop < len(rows) else {})
+        running = self.world.running if params.get("running") and not start else []
+        headers = {"x-llmflow-next-cursor": str(stop)} if stop < len(rows) else {}
+        self._json([*running, *rows[start:stop]], headers=headers)
 
     def _body(self, key: str, params: dict[str, str]) -> None:
         detail = self.world.detail(key) or {}
@@ -255,12 +288,21 @@ class Handler(BaseHTTPRequestHandler):
             return None
 
 
+_FIELDS = {"session": "session_id", "user": "user_id", "tag": "tags"}
+
+
 def _facets(world: World, _: str, params: dict[str, str]) -> Any:
-    values = [trace["row"].get(params.get("field", "model")) for trace in world.traces]
-    return {"values": [{"value": value, "count": values.count(value)} for value in sorted({v for v in values if v})]}
+    field = params.get("field", "model")
+    found = [trace["row"].get(_FIELDS.get(field, field)) for trace in world.traces]
+    values = [value for one in found for value in (one if isinstance(one, list) else [one])]
+    begin = params.get("q", "")
+    known = sorted({str(value) for value in values if value and str(value).startswith(begin)})
+    return {"values": [{"value": value, "count": values.count(value)} for value in known]}
 
 
 def _histogram(world: World, _: str, params: dict[str, str]) -> Any:
+    if world.flood is not None:
+        return world.flood.histogram()
     rows = world.rows(params)
     if not rows:
         return {"buckets": []}
@@ -279,25 +321,26 @@ def _histogram(world: World, _: str, params: dict[str, str]) -> Any:
 ROUTES: dict[str, Callable[[World, str, dict[str, str]], Any]] = {
     "stats": lambda world, *_: mock_traces.stats(world.traces),
     "config": lambda *_: {"proxy_port": 8080, "dashboard_port": 3000, "version": "0.1.0"},
-    "models": lambda world, *_: mock_traces.models(world.traces),
+    "models": lambda world, path, _: mock_screens.models(world.traces, path),
     "facets": _facets,
     "histogram": _histogram,
     "sessions": lambda world, path, _: mock_traces.sessions(
         world.traces, path.removeprefix("/api/sessions").strip("/")
     ),
-    "analytics": lambda world, path, params: mock_traces.analytics(world.traces, path, params),
+    "analytics": lambda world, path, params: mock_screens.analytics(world.traces, path, params),
     "timeline": lambda world, *_: mock_traces.timeline(world.traces),
-    "logs": lambda _world, _path, params: mock_traces.logs(params),
-    "metrics": lambda *_: mock_traces.METRICS,
+    "logs": lambda _world, path, params: mock_screens.logs(path, params),
+    "metrics": lambda _world, path, _: mock_screens.metrics(path),
     "spans": lambda *_: [],
+    "views": lambda world, *_: {"views": [{"name": name, "query": query} for name, query in world.views.items()]},
 }
 
 
 class MockServer:
     """The server on a free port of loopback, in a thread of its own."""
 
-    def __init__(self, traces: list[dict[str, Any]], port: int = 0) -> None:
-        self.world = World(traces)
+    def __init__(self, traces: list[dict[str, Any]] | mock_traces.Flood, port: int = 0) -> None:
+        self.world = World([], traces) if isinstance(traces, mock_traces.Flood) else World(traces)
         handler = type("BoundHandler", (Handler,), {"world": self.world})
         self.server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self.server.daemon_threads = True

@@ -333,6 +333,38 @@ def many(count: int) -> list[Trace]:
     return traces
 
 
+class Flood:
+    """The rows of very many traces, each made when it is asked for."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.row = simple(1)["row"]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, part: slice) -> list[Row]:
+        newest = self.row["timestamp"]
+        return [
+            {
+                **self.row,
+                "id": f"{i + 1:016x}",
+                "trace_id": f"{i + 1:032x}",
+                "seq": self.count - i,
+                "timestamp": newest - i * 1000,
+                "preview_in": f"call number {i}",
+            }
+            for i in range(*part.indices(self.count))
+        ]
+
+    def histogram(self) -> dict[str, Any]:
+        """Answer /api/histogram."""
+        width = max(1, self.count * 1000 // 50)
+        newest = self.row["timestamp"]
+        buckets = [{"timestamp": newest - (50 - i) * width, "count": self.count // 50, "errors": 0} for i in range(50)]
+        return {"from": newest - 50 * width, "to": newest, "bucket_ms": width, "buckets": buckets}
+
+
 def wide(number: int, count: int) -> Trace:
     """Return one trace of very many spans, in a tree four levels deep."""
     base = span(number)["timestamp"]

@@ -49,12 +49,12 @@ def test_everything_has_a_name_and_a_sound_role(mock: Maker, new_page: Maker, pa
 
 
 def test_the_order_of_focus(mock: Maker, new_page: Maker) -> None:
-    """Tab goes skip link, name and screens, live, theme, help, search, filters, list, separator, detail."""
+    """Tab goes skip link, name and screens, live, theme, help, search, filters, strip, list, separator, detail."""
     page = new_page()
     page.goto(f"{mock().url}/traces/{3:032x}")
     page.wait_for_selector(".tree .row")
     page.wait_for_load_state("networkidle")
-    where = "(() => { const at = document.activeElement; return at.matches('.skip') ? 'skip' : at.matches('.brand, .nav a') ? 'nav' : at.matches('#live') ? 'live' : at.matches('#theme, #help') ? 'tools' : at.closest('.filters') ? 'filters' : at.closest('.grid') ? 'list' : at.matches('.separator') ? 'separator' : at.closest('.summary') ? 'summary' : at.closest('.tabs') ? 'tabs' : at.closest('.panel') ? 'panel' : at.tagName; })()"
+    where = "(() => { const at = document.activeElement; return at.matches('.skip') ? 'skip' : at.matches('.brand, .nav a') ? 'nav' : at.matches('#live') ? 'live' : at.matches('#theme, #help') ? 'tools' : at.closest('.filters') ? 'filters' : at.matches('.strip') ? 'strip' : at.closest('.grid') ? 'list' : at.matches('.separator') ? 'separator' : at.closest('.summary') ? 'summary' : at.closest('.tabs') ? 'tabs' : at.closest('.panel') ? 'panel' : at.tagName; })()"
     order: list[str] = []
     for _ in range(60):
         page.keyboard.press("Tab")
@@ -63,8 +63,8 @@ def test_the_order_of_focus(mock: Maker, new_page: Maker) -> None:
             order.append(name)
         if name == "panel":
             break
-    expected = ["skip", "nav", "live", "tools", "filters", "list", "separator", "summary", "tabs", "panel"]
-    assert order == [*expected[:5], *[one for one in order[5:] if one == "list"], *expected[6:]]
+    expected = ["skip", "nav", "live", "tools", "filters", "strip", "list", "separator", "summary", "tabs", "panel"]
+    assert order == expected
 
 
 def test_the_skip_link_leads_to_the_content(mock: Maker, new_page: Maker) -> None:

@@ -75,20 +75,21 @@ def test_j_pressed_many_times_keeps_the_focus_in_sight(mock: Maker, new_page: Ma
 
 
 def test_keys_pressed_while_a_page_loads_are_not_lost(mock: Maker, new_page: Maker) -> None:
-    """At the last loaded row J waits for the next page, and the one after it; K goes back from the row that is seen."""
+    """J goes on over rows that have not come yet, K comes back; when they come the focus is on the row that was meant."""
     server = mock(mock_traces.many(300))
     server.world.is_open.clear()
     page = new_page()
     page.goto(f"{server.url}/traces")
     page.wait_for_selector(ROWS)
     press(page, "j", 105)
-    assert page.evaluate(FOCUSED) == "101"
+    assert page.evaluate(FOCUSED) == "106"
     press(page, "k", 1)
-    assert page.evaluate(FOCUSED) == "100"
+    assert page.evaluate(FOCUSED) == "105"
     press(page, "j", 121)
-    assert page.evaluate(FOCUSED) == "101"
+    assert page.evaluate(FOCUSED) == "226"
     server.world.is_open.set()
-    until(page, f"{FOCUSED} === '221'")
+    until(page, "document.activeElement.dataset.key?.endsWith('" + f"{225:016x}" + "')")
+    assert page.evaluate(FOCUSED) == "226"
     assert page.evaluate(FOCUS_IS_IN_SIGHT)
 
 
@@ -342,3 +343,296 @@ def test_old_hashes_lead_to_paths(mock: Maker, new_page: Maker) -> None:
     page.goto(f"{mock().url}/#models")
     page.wait_for_selector("h1:has-text('Models')")
     assert page.url.endswith("/models")
+
+
+LIST = "document.querySelector('.traces')"
+LAST_INDEX = "[...document.querySelectorAll('.traces .window > .row:not([hidden])')].map((row) => Number(row.ariaRowIndex)).sort((a, b) => b - a)[0]"
+
+
+def flood(mock: Maker, new_page: Maker, count: int = 100_000) -> tuple[Any, Any]:
+    """Return the server of a very long list and a page that knows how long it is."""
+    server = mock(mock_traces.Flood(count))
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    until(page, f"{LIST}.ariaRowCount === '{count + 1}'")
+    return server, page
+
+
+def test_a_hundred_thousand_traces_are_reached_at_any_place(mock: Maker, new_page: Maker) -> None:
+    """The scrollbar stands for the whole list; wherever it is put, at most 60 rows exist and the right ones come."""
+    _, page = flood(mock, new_page)
+    assert page.evaluate(f"{LIST}.scrollHeight") <= 1_000_100
+    for share in (0.5, 0.02, 0.93, 1, 0):
+        page.evaluate(f"{LIST}.scrollTop = {share} * ({LIST}.scrollHeight - {LIST}.clientHeight)")
+        until(
+            page,
+            f"(() => {{ const rows = [...document.querySelectorAll('{ROWS}')]; const at = rows.map((row) => Number(row.ariaRowIndex)); "
+            f"return rows.length > 20 && rows.every((row) => row.dataset.key) && Math.abs(Math.min(...at) / 100_000 - {share}) < 0.01; }})()",
+        )
+        assert page.evaluate("document.querySelectorAll('.traces .window > .row').length") <= 60
+        assert page.evaluate(
+            f"[...document.querySelectorAll('{ROWS}')].every((row) => row.textContent.includes(`call number ${{row.ariaRowIndex - 2}}`))"
+        )
+
+
+def test_small_ways_on_a_long_list_are_pixels(mock: Maker, new_page: Maker) -> None:
+    """The wheel moves rows by what it says, though the scrollbar is scaled."""
+    _, page = flood(mock, new_page)
+    page.evaluate(f"{LIST}.scrollTop = 400_000")
+    until(
+        page, f"[...document.querySelectorAll('{ROWS}')].every((row) => row.dataset.key && row.ariaRowIndex > 30_000)"
+    )
+    top = "(() => { const box = document.querySelector('.traces').getBoundingClientRect().top + 28; return Math.min(...[...document.querySelectorAll('.traces .window > .row:not([hidden])')].filter((row) => row.getBoundingClientRect().bottom > box).map((row) => Number(row.ariaRowIndex))); })()"
+    before = page.evaluate(top)
+    page.evaluate(f"{LIST}.scrollTop += 280")
+    until(page, f"{top} === {before + 10}")
+
+
+def test_end_and_home_go_to_the_ends(mock: Maker, new_page: Maker) -> None:
+    """End is the oldest trace, not the last that was loaded; its row comes with the focus on it."""
+    _, page = flood(mock, new_page)
+    press(page, "j", 1)
+    press(page, "End", 1)
+    until(page, f"{FOCUSED} === '100001' && document.activeElement.textContent.includes('call number 99999')")
+    assert page.evaluate(FOCUS_IS_IN_SIGHT)
+    press(page, "k", 2)
+    until(page, f"{FOCUSED} === '99999'")
+    press(page, "Home", 1)
+    until(page, f"{FOCUSED} === '2' && document.activeElement.textContent.includes('call number 0')")
+    assert page.evaluate(FOCUS_IS_IN_SIGHT)
+
+
+def test_enter_on_a_row_that_has_not_come_opens_it_when_it_has(mock: Maker, new_page: Maker) -> None:
+    """No key press is lost."""
+    server = mock(mock_traces.many(150))
+    server.world.is_open.clear()
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    press(page, "j", 120)
+    press(page, "Enter", 1)
+    assert page.evaluate("location.pathname") == "/traces"
+    server.world.is_open.set()
+    until(page, f"location.pathname === '/traces/{120:032x}'")
+
+
+def test_pages_are_kept_few(mock: Maker, new_page: Maker) -> None:
+    """Going through very many pages keeps the memory flat: what was dropped is asked for again."""
+    server, page = flood(mock, new_page)
+    for i in range(60):
+        page.evaluate(f"{LIST}.scrollTop = {i * 15_000}")
+        until(page, f"[...document.querySelectorAll('{ROWS}')].every((row) => row.dataset.key)")
+    asked = len(server.world.requests)
+    page.evaluate(f"{LIST}.scrollTop = 0")
+    until(page, f"{FIRST_ROW}?.textContent.includes('call number 0')")
+    assert len(server.world.requests) > asked
+
+
+FIRST_ROW = f"[...document.querySelectorAll('{ROWS}')].find((row) => row.ariaRowIndex === '2')"
+
+
+def test_back_brings_the_place_and_the_row_back(mock: Maker, new_page: Maker) -> None:
+    """Leaving the screen and coming back, or reloading, shows the list where it was, with the same row in the tab order."""
+    page = new_page()
+    page.goto(f"{mock(mock_traces.many(3000)).url}/traces")
+    page.wait_for_selector(ROWS)
+    until(page, f"{LIST}.ariaRowCount === '3001'")
+    page.evaluate(f"{LIST}.scrollTop = 60_000")
+    page.wait_for_selector(f"{ROWS}:has-text('call number 2150')")
+    page.click(f"{ROWS}:has-text('call number 2150')")
+    page.wait_for_selector(".summary h1")
+    page.go_back()
+    until(page, "location.pathname === '/traces'")
+    until(page, "history.state?.list?.key?.length > 0")
+    page.click(".nav a:has-text('Models')")
+    until(page, "location.pathname === '/models'")
+    page.go_back()
+    page.wait_for_selector(f"{ROWS}:has-text('call number 2150')")
+    until(page, f"document.querySelector('{ROWS}[tabindex=\"0\"]')?.textContent.includes('call number 2150')")
+    page.reload()
+    page.wait_for_selector(f"{ROWS}:has-text('call number 2150')")
+    page.click(".nav a:has-text('Models')")
+    until(page, "location.pathname === '/models'")
+    page.click(".nav a:has-text('Traces')")
+    page.wait_for_selector(f"{ROWS}:has-text('call number 0')")
+
+
+# ---- selection
+CHOSEN = "[...document.querySelectorAll('.traces .row[aria-selected=true]')].map((row) => Number(row.ariaRowIndex)).sort((a, b) => a - b).join()"
+
+
+def test_rows_are_selected_by_keys_and_by_mouse(mock: Maker, new_page: Maker) -> None:
+    """X marks, Shift with arrows extends and shrinks, a checkbox toggles, Shift-click takes a range, Escape lets go."""
+    page = new_page()
+    page.goto(f"{mock(mock_traces.many(40)).url}/traces")
+    page.wait_for_selector(ROWS)
+    press(page, "j", 2)
+    press(page, "x", 1)
+    until(page, f"{CHOSEN} === '3'")
+    press(page, "Shift+ArrowDown", 3)
+    until(page, f"{CHOSEN} === '3,4,5,6'")
+    press(page, "Shift+ArrowUp", 1)
+    until(page, f"{CHOSEN} === '3,4,5'")
+    page.wait_for_selector(".chosen:has-text('3 traces selected')")
+    page.click(f"{ROWS}[aria-rowindex='9'] .c-mark")
+    until(page, f"{CHOSEN} === '3,4,5,9'")
+    page.click(f"{ROWS}[aria-rowindex='12'] .c-mark", modifiers=["Shift"])
+    until(page, f"{CHOSEN} === '3,4,5,9,10,11,12'")
+    assert page.evaluate("location.pathname") == "/traces"
+    press(page, "Escape", 1)
+    until(page, f"{CHOSEN} === ''")
+    page.wait_for_selector(".chosen", state="hidden")
+
+
+def test_two_selected_are_compared(mock: Maker, new_page: Maker) -> None:
+    """C leads to the two, in the order they were selected; with one it says what is missing."""
+    page = new_page()
+    page.goto(f"{mock(mock_traces.many(10)).url}/traces")
+    page.wait_for_selector(ROWS)
+    press(page, "j", 1)
+    press(page, "x", 1)
+    until(page, f"{CHOSEN} === '2'")
+    press(page, "c", 1)
+    until(page, "document.querySelector('#assertive').textContent.includes('Select two traces')")
+    press(page, "j", 2)
+    press(page, "x", 1)
+    until(page, f"{CHOSEN} === '2,4'")
+    press(page, "c", 1)
+    until(page, f"location.pathname === '/diff/{1:032x}/{3:032x}'")
+
+
+def test_selected_traces_are_exported_by_their_ids(mock: Maker, new_page: Maker) -> None:
+    """The files hold just them."""
+    page = new_page()
+    page.goto(f"{mock(mock_traces.many(10)).url}/traces")
+    page.wait_for_selector(ROWS)
+    press(page, "j", 1)
+    press(page, "Shift+ArrowDown", 1)
+    page.wait_for_selector(".chosen a[aria-label='Export as CSV']")
+    until(page, "document.querySelector(\".chosen a[aria-label='Export as CSV']\").href.includes('%2C')")
+    href = page.get_attribute(".chosen a[aria-label='Export as CSV']", "href")
+    assert href.endswith(f"ids={1:032x}%2C{2:032x}")
+    assert "format=csv" in href
+
+
+def test_deleting_asks_first_and_goes_on_at_the_next_row(mock: Maker, new_page: Maker) -> None:
+    """Del opens a dialog whose default is Cancel; one trace is deleted by its address, several by their ids."""
+    server = mock(mock_traces.many(10))
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    press(page, "j", 2)
+    press(page, "Delete", 1)
+    page.wait_for_selector("dialog[open]:has-text('Delete this trace?')")
+    until(page, "document.activeElement.textContent === 'Cancel'")
+    press(page, "Enter", 1)
+    page.wait_for_selector("dialog", state="detached")
+    assert len(server.world.traces) == 10
+    press(page, "Delete", 1)
+    page.click("dialog button.danger")
+    page.wait_for_selector(".toast:has-text('1 trace deleted')")
+    assert f"DELETE /api/traces/{2:032x}" in server.world.requests
+    until(page, f"document.querySelectorAll('{ROWS}').length === 9")
+    until(page, f"{FOCUSED} === '3'")
+    press(page, "Shift+ArrowDown", 2)
+    until(page, f"{CHOSEN} === '3,4,5'")
+    press(page, "Delete", 1)
+    page.click("dialog button.danger")
+    page.wait_for_selector(".toast:has-text('3 traces deleted')")
+    assert "POST /api/traces/delete" in server.world.requests
+    until(page, f"document.querySelectorAll('{ROWS}').length === 6 && document.querySelector('.chosen').hidden")
+
+
+def test_a_mark_set_in_the_detail_shows_in_the_list(mock: Maker, new_page: Maker) -> None:
+    """What is marked for comparing is one thing, wherever it was marked."""
+    page = new_page()
+    page.goto(f"{mock().url}/traces/{3:032x}")
+    page.wait_for_selector(".summary h1")
+    page.wait_for_selector(ROWS)
+    page.focus(".summary h1")
+    press(page, "c", 1)
+    until(page, f"{CHOSEN} !== ''")
+    page.wait_for_selector(".chosen:has-text('1 trace selected')")
+
+
+# ---- live
+def running(number: int, **given: Any) -> dict[str, Any]:
+    """Return the row of a call under way."""
+    none = dict.fromkeys(("status", "response_status", "seq", "change", "ttft_ms", "estimated_cost"))
+    row = {**mock_traces.span(number), **none, "running": True, "duration_ms": 1500.0, "timestamp": 4_000_000_000_000}
+    return {**row, "preview_in": "still running", **given}
+
+
+def test_a_running_call_grows_until_its_row_comes(mock: Maker, new_page: Maker) -> None:
+    """It is in the first answer, its duration grows, and its end takes its place."""
+    server = mock(mock_traces.many(5))
+    row = running(800)
+    server.world.running = [row]
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(f"{ROWS}.is-running:has-text('Running')")
+    first = page.inner_text(f"{ROWS}.is-running .c-duration")
+    until(page, f"document.querySelector('{ROWS}.is-running .c-duration').textContent !== '{first}'")
+    page.wait_for_selector(".live[data-state=live]")
+    done = {**row, "running": False, "status": 200, "seq": 900, "change": 900, "duration_ms": 4200.0}
+    del done["running"]
+    server.world.running = []
+    server.world.emit({"type": "trace", "op": "new", "seq": 900, "rows": [done]})
+    page.wait_for_selector(f"{ROWS}:has-text('still running') >> text=4.20 s")
+    assert page.locator(f"{ROWS}:has-text('still running')").count() == 1
+    assert page.locator(".is-running").count() == 0
+
+
+def test_a_running_call_that_leaves_no_row_goes(mock: Maker, new_page: Maker) -> None:
+    """It comes by the socket, and goes when the server says that it has ended."""
+    server = mock(mock_traces.many(5))
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    page.wait_for_selector(".live[data-state=live]")
+    page.mouse.move(5, 5)
+    row = running(801)
+    server.world.emit({"type": "trace", "op": "running", "rows": [row]})
+    page.wait_for_selector(f"{ROWS}.is-running")
+    server.world.emit({"type": "trace", "op": "ended", "rows": [{"id": row["id"], "trace_id": row["trace_id"]}]})
+    page.wait_for_selector(f"{ROWS}.is-running", state="detached")
+    assert page.locator(ROWS).count() == 5
+
+
+def test_rows_that_tell_of_a_call_again_are_not_listed(mock: Maker, new_page: Maker) -> None:
+    """One call is one row: what is joined to another row is asked out, and goes when it is joined later."""
+    server = mock([mock_traces.simple(1), mock_traces.simple(2, joined_to="x/y"), mock_traces.simple(3)])
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
+    page.wait_for_selector(".live[data-state=live]")
+    server.world.emit(
+        {"type": "trace", "op": "update", "seq": 50, "rows": [{**mock_traces.span(3), "joined_to": "x/y"}]}
+    )
+    until(page, f"document.querySelectorAll('{ROWS}').length === 1")
+
+
+def test_nothing_moves_under_the_pointer_when_rows_go_above_it(mock: Maker, new_page: Maker) -> None:
+    """A row that is deleted above what is looked at does not pull it up."""
+    server = mock(mock_traces.many(300))
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    page.wait_for_selector(".live[data-state=live]")
+    page.evaluate(f"{LIST}.scrollTop = 1400")
+    page.wait_for_selector(f"{ROWS}:has-text('call number 60')")
+    where = f"document.querySelector('{ROWS}[data-key$=\"{61:016x}\"]').getBoundingClientRect().top"
+    before = page.evaluate(where)
+    server.world.emit({"type": "trace", "op": "delete", "rows": [{"trace_id": f"{5:032x}"}, {"trace_id": f"{6:032x}"}]})
+    until(page, f"document.querySelector('{ROWS}[data-key$=\"{61:016x}\"]').ariaRowIndex === '60'")
+    assert page.evaluate(where) == before
+
+
+def test_a_sort_is_only_offered_where_there_is_an_index(mock: Maker, new_page: Maker) -> None:
+    """Time, duration, tokens and cost, nothing else."""
+    page = new_page()
+    page.goto(f"{mock().url}/traces")
+    page.wait_for_selector(ROWS)
+    names = page.eval_on_selector_all(".traces .head button", "(all) => all.map((one) => one.textContent)")
+    assert names == ["Time", "Duration", "Tokens", "Cost"]

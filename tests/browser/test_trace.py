@@ -20,7 +20,7 @@ def test_hostile_text_runs_nothing_anywhere(mock: Maker, new_page: Maker) -> Non
     page = new_page()
     for path in ("/traces", "/sessions", "/models", "/analytics", "/timeline"):
         page.goto(server.url + path)
-        page.wait_for_selector(".row .c-name, table, .card")
+        page.wait_for_selector("main :is(.row .c-name, .row .c-what, table, .card, h2):visible")
     for tab in ("messages", "waterfall", "raw", "attributes", "logs"):
         page.goto(f"{server.url}/traces/{5:032x}?tab={tab}")
         page.wait_for_selector(f".panel[data-tab={tab}] > *")

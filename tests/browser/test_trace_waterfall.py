@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -241,6 +242,10 @@ def test_a_running_trace_grows_before_the_eye(mock: Maker, new_page: Maker) -> N
     page.wait_for_selector(".live[data-state=live]")
     page.click(f"{ROWS}:has-text('first step') .label")
     page.wait_for_selector(".summary h1:has-text('first step')")
+    deadline = time.monotonic() + PATIENCE_S
+    while not server.world.subscriptions:  # only then the server has the socket among those it tells
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(25)
     late = mock_traces.span(8, id="a2", span_name="late step", **ids)
     server.world.traces[0].update(mock_traces.trace_of([root, first, late], {}))
     server.world.emit({"type": "trace", "op": "new", "seq": 99, "rows": [late]})

@@ -75,6 +75,19 @@ def test_parents(headers, parent):
 
 
 @pytest.mark.parametrize(
+    ("headers", "session"),
+    [
+        ({"x_claude_code_session_id": "c"}, "c"),
+        ({"thread_id": "t", "session_id": "s"}, "t"),
+        ({"x_llmflow_session_id": "ours", "x_claude_code_session_id": "c"}, "ours"),
+    ],
+)
+def test_sessions_coding_agents_name_themselves(headers, session):
+    """Claude Code and Codex CLI say in a header which session a call is for; our own header says it first."""
+    assert labels_from(lines(**headers), "a" * 32).session_id == session
+
+
+@pytest.mark.parametrize(
     ("headers", "source", "provider", "tool"),
     [
         ({"user_agent": "claude-cli/2.1.0 (external, cli)"}, "proxy", "anthropic", "claude-code"),
@@ -91,7 +104,14 @@ def test_tools(headers, source, provider, tool):
 
 
 @pytest.mark.parametrize(
-    ("service", "tool"), [("claude-code", "claude-code"), ("My-Codex", "codex-cli"), ("shop", None), (None, None)]
+    ("service", "tool"),
+    [
+        ("claude-code", "claude-code"),
+        ("My-Codex", "codex-cli"),
+        ("copilot-chat", "copilot"),
+        ("shop", None),
+        (None, None),
+    ],
 )
 def test_tools_by_service(service, tool):
     """Spans of SDKs and telemetry are known by their service."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmflow_web.model import PART_ANSWER, PART_INPUT, PART_OUTPUT, PART_REQUEST, PART_RESPONSE
-from llmflow_web.record.messages import MAX_SEARCH_CHARS, messages_of, search_text
+from llmflow_web.record.messages import MAX_SEARCH_CHARS, MAX_WORD_CHARS, messages_of, search_text
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "openai"
 
@@ -215,6 +215,17 @@ def test_sdk_inputs(value, parts):
     """Inputs of SDK spans: a text, an object, or messages."""
     asked, _ = shown(input=value)
     assert [message["parts"] for message in asked] == [parts]
+
+
+@given(st.text("a\u00e9\u4e00 \n\t", max_size=8).map(lambda text: "".join(char * 90 for char in text)))
+@settings(deadline=None)
+def test_only_data_is_left_out_of_the_search(content):
+    """Runs of letters too long to be words are left out wherever blanks are; a text without such a run stays as it is."""
+    found = search_text(None, None, {PART_REQUEST: json.dumps({"messages": [{"content": content}]}).encode()})
+    words = content.split()
+    kept = [word for word in words if len(word) <= MAX_WORD_CHARS or not word[:MAX_WORD_CHARS].isascii()]
+    is_whole = all(len(word) <= MAX_WORD_CHARS for word in words)
+    assert found == (content if is_whole else " ".join(kept))
 
 
 def test_search_text():

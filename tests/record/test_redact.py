@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmflow_web.record import redact
 from llmflow_web.record.redact import (
     is_credential,
     masked,
@@ -35,6 +36,7 @@ SECRETS = [
     f"github_pat_{TAIL}",
     f"xoxb-{TAIL}",
     f"ya29.{TAIL}",
+    f"ek_{TAIL}",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{TAIL}",
 ]  # fmt: skip
 PLACES = [
@@ -145,6 +147,30 @@ def test_any_bytes(data):
     """Nothing raises."""
     redact_bytes(data)
     redact_bytes(b'{"api_key":"' + data)
+
+
+_WORDS = ["api_key", "apikey", "authorization", "proxy-authorization", "cookie", "set-cookie", "helicone-auth",
+          "access_token", "refresh-token", "id_token", "client_secret", "secret_key", "private-key", "x-goog-api-key",
+          "bearer", "token", "sig", "x-amz-signature", "password"]  # fmt: skip
+_CASED = st.sampled_from([cased for word in _WORDS for cased in (word, word.upper(), word.title(), word.capitalize())])
+_PIECES = st.sampled_from(
+    [*SECRETS, *PLACES, '"', '":"', "=", " ", "?", "&", "://u:", "@", "\\n", "-", "_", TAIL[:20], "insecure-api-key."]
+)
+
+
+@given(st.lists(_CASED | _PIECES | st.text(max_size=3), max_size=12).map("".join))
+@settings(deadline=None)
+def test_no_pattern_is_passed_over(text):
+    """What says beforehand that there is no secret never differs from trying every pattern."""
+    data = text.encode("utf-8", "replace")
+    assert redact_bytes(data) == redact._redacted(data)
+
+
+@pytest.mark.parametrize("word", ["Apikey", "COOKIE", "AUTHORIZATION", "Api_Key"])
+def test_names_in_any_case(word):
+    """A member that names a secret does so in capitals, too."""
+    assert TAIL not in redact_text(json.dumps({word: TAIL}))
+    assert TAIL not in redact_text(f"BEARER {TAIL}")
 
 
 @given(JSON)

@@ -10,7 +10,7 @@ from semconv_help import START_NS, span_of
 
 from llmflow_web.model import PART_ATTRIBUTES, PART_OTLP, SPAN_TYPES
 from llmflow_web.record.messages import messages_of, search_text
-from llmflow_web.record.semconv import messages_from_otlp, row_from_otlp, usage_from
+from llmflow_web.record.semconv import Origins, messages_from_otlp, row_from_otlp, usage_from
 from llmflow_web.record.semconv_detail import detail_of_otlp, with_logs
 from llmflow_web.record.semconv_tables import COLUMNS, KINDS, PROVIDERS, provider_name
 from llmflow_web.wire.otlp_values import Event, Link, OtlpSpan, Resource, Scope
@@ -122,6 +122,51 @@ def test_cache_is_part_of_the_input():
     assert old.prompt_tokens == 11
 
 
+def test_what_the_cache_keeps_for_an_hour_is_told_apart():
+    """By Anthropic's SDK in an attribute, to OpenInference in the answer: it costs more to write."""
+    sdk = row_from_otlp(span_of({"attributes": {
+        "gen_ai.usage.input_tokens": 9, "gen_ai.usage.cache_write.input_tokens": 8,
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens": 3,
+    }}))  # fmt: skip
+    answer = {"type": "message", "usage": {"cache_creation": {"ephemeral_1h_input_tokens": 3}}}
+    openinference = row_from_otlp(span_of({"attributes": {
+        "openinference.span.kind": "LLM", "llm.token_count.prompt": 9,
+        "llm.token_count.prompt_details.cache_write": 8, "output.value": json.dumps(answer),
+    }}))  # fmt: skip
+    for row in (sdk, openinference):
+        assert (row.usage.cache_write_tokens, row.usage.cache_write_1h_tokens) == (8, 3)
+
+
+ODD_ANSWERS = [
+    "", "text", "[]", "{}", '{"object": []}', '{"object": "response", "status": 5}', '{"object": "list", "id": "x"}',
+    '{"object": "response", "status": "completed", "output": {"a": 1}}', '{"type": "message", "usage": [], "id": {}}',
+    '{"object": "response", "status": "incomplete", "incomplete_details": 3}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS)
+def test_odd_answers_say_nothing(answer):
+    """What is no answer of a model, or an odd one, gives no id."""
+    found = span({"openinference.span.kind": "LLM", "output.value": answer, "llm.invocation_parameters": answer})
+    assert (found.response_id, found.model) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter"),
+        ({"status": "completed", "output": [{"type": "function_call"}]}, "tool_calls"),
+        ({"status": "completed", "output": []}, "stop"),
+        ({"status": "failed"}, None),
+    ],
+)
+def test_how_a_response_ended_stands_in_the_answer(answer, reason):
+    """In chat's words."""
+    told = {"openinference.span.kind": "LLM", "output.value": json.dumps({"object": "response", "id": "r", **answer})}
+    assert span(told).finish_reason == reason
+
+
 def test_reasoning_is_part_of_the_output():
     """More reasoning than output cannot be a part of it."""
     found = usage(
@@ -227,6 +272,9 @@ def test_provider_by_host_and_scope():
         ({"status_code": 2, "attributes": {"http.status_code": "503"}}, 503, 503, "HTTP 503"),
         ({"status_code": 2, "attributes": {"http.response.status_code": 200}}, 500, 200, None),
         ({"attributes": {"success": "false", "error": "no"}}, 500, 500, "no"),
+        ({"status_code": 2, "status_message": "Error code: 429 - slow down"}, 429, 429, "Error code: 429 - slow down"),
+        ({"status_code": 2, "status_message": "Error code: 200 - odd"}, 500, 500, "Error code: 200 - odd"),
+        ({"status_message": "Error code: 429 - unset"}, 200, 200, "Error code: 429 - unset"),
         ({"attributes": {"error": True}}, 200, 200, None),
         (
             {"status_code": 2, "events": [{"name": "exception", "attributes": {"exception.message": "m"}}]},
@@ -343,6 +391,23 @@ def test_stored_parts():
         "5 events: dropped by the sender",
         "8 links: dropped by the sender",
     ]
+
+
+def test_spans_that_share_their_origin():
+    """What is read once for a resource and a scope is what each span by itself would say; nothing of others stays."""
+    resources = [
+        Resource({"service.name": "a", "session.id": "s1", "user.id": "u"}, schema_url="x"), Resource(),
+        Resource({"service.name": "b", "conversation.id": 5}),
+    ]  # fmt: skip
+    scopes = [Scope("llmflow", "1"), Scope(), Scope("lib", attributes={"k": math.nan})]
+    told = [{}, {"session.id": "own"}, {"service.name": "the app"}, {"metadata": '{"user_id": "m"}'}]
+    spans = [
+        OtlpSpan(resource, scope, "ab" * 16, "cd" * 8, name="x", kind=2, attributes=attributes)
+        for resource in resources for scope in scopes for attributes in told
+    ]  # fmt: skip
+    origins = Origins()
+    for one in [*spans, *reversed(spans)]:
+        assert row_from_otlp(one, origins=origins) == row_from_otlp(one)
 
 
 def test_long_attributes_stay_json():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from llmflow_web.model import Log, Metric
-from llmflow_web.record.telemetry_rows import TelemetryRedactor, redact_attributes
+from llmflow_web.record.telemetry_rows import TelemetryRedactor, is_known_clean, redact_attributes
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 SECRET = "hushhush-hushhush"
@@ -41,6 +41,28 @@ def test_headers_in_an_object() -> None:
 @pytest.mark.parametrize(
     "attributes",
     [
+        {"http.request.header.authorization": {"value": SECRET}},
+        {"http.request.header.x-api-key": [{"v": [SECRET]}]},
+        {"http.request.headers": json.dumps([["authorization", SECRET], ["accept", "a/b"]])},
+        {"request.headers": f"{{'accept': 'a/b', 'x-api-key': '{SECRET}', 'authorization': 'Token {SECRET}'}}"},
+        {"http.request.headers": [["X-Api-Key", SECRET], "authorization", SECRET]},
+        {"process.command_args": ["a/b", f"--api-key={SECRET}", "--auth-token", SECRET]},
+        {"process.command_line": f'a/b --header "x-api-key: {SECRET}" --password={SECRET}'},
+        {"headers": [{"name": "Authorization", "value": SECRET}, {"key": "accept", "value": "a/b"}]},
+        {"OPENAI_API_KEY": SECRET, "aws.secret_access_key": SECRET, "my-private-key": [SECRET], "k": "a/b"},
+    ],
+)
+def test_secrets_with_their_names_in_any_shape(attributes: dict) -> None:
+    """Pairs, objects within, texts that print headers, what a program was started with, keys named as such."""
+    clean = json.dumps(redacted(attributes))
+    assert SECRET not in clean
+    assert ("a/b" in clean) == ("a/b" in json.dumps(attributes)), "the rest stays"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"process.command_line": "serve --port=30000000 --key-file=/a/bcdefgh", "prompt_cache_key": SECRET},
         {"http.request.header.user-agent": "x", "http.request.header.idempotency-key": SECRET},
         {"gen_ai.usage.input_token": "12", "reader.token": "abc", "llm.metadata.key": "value of no secret"},
         {"headers": "a text", "header": 7, "reader": {"max-token": 9}},
@@ -64,6 +86,15 @@ def test_cut_attributes_are_masked_by_shape() -> None:
     """What is no JSON, because it was cut, is still looked through."""
     assert KEY.encode() not in redact_attributes(b'{"headers": {"a": "' + KEY.encode())
     assert redact_attributes(b'{"headers":' * 100_000)
+
+
+def test_remembered_attributes() -> None:
+    """Whether short attributes hold a secret is remembered for each set of secrets that are known by value."""
+    data = b'{"resource":{"attributes":{"a":"our-own-token-123"}}}'
+    for _ in range(2):
+        assert is_known_clean(data, ())
+        assert not is_known_clean(data, (b"our-own-token-123",))
+        assert not is_known_clean(b'{"headers":{"x-auth":"hushhush-hushhush"}}', ())
 
 
 def test_log_and_metric() -> None:

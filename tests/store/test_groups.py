@@ -26,7 +26,7 @@ def test_sessions_come_last_seen_first(hand):
     assert found["sessions"][1] == {
         "session_id": "a", "first_seen": start, "last_seen": start + 5000, "trace_count": 2, "span_count": 3,
         "error_count": 0, "total_tokens": 90, "total_cost": 0.5, "unpriced_count": 1, "agent_name": "helper",
-        "service_name": "app", "user_id": "u", "log_count": 0,
+        "service_name": "app", "user_id": "u", "log_count": 0, "turns": 2, "tool_calls": 0, "models": ["gpt-4o"],
     }  # fmt: skip
     assert [row["session_id"] for row in groups.sessions(hand.connection, 1, 1)["sessions"]] == ["a"]
     assert groups.sessions(hand.connection, q="HELP")["total"] == 1
@@ -45,7 +45,10 @@ def test_a_session_shows_its_traces_in_order(hand):
     rows = [(t["trace_id"], t["span_count"], t["has_error"], t["tokens"], t["unpriced_count"]) for t in found["traces"]]
     assert rows == [("early", 3, 1, 60, 1), ("late", 1, 0, 30, 0)]
     assert found["traces"][1]["ended_at"] - found["traces"][1]["started_at"] == 1000
-    assert found["summary"] == {"cost": 0.5, "tokens": 90, "spans": 4, "errors": 1, "unpriced_count": 1, "logs": 0}
+    assert found["summary"] == {
+        "cost": 0.5, "tokens": 90, "spans": 4, "errors": 1, "unpriced_count": 1, "logs": 0, "turns": 2,
+        "tool_calls": 0, "models": ["gpt-4o"],
+    }  # fmt: skip
     assert groups.session(hand.connection, "unknown") is None
 
 

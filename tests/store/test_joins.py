@@ -13,7 +13,7 @@ from store_help import START_NS, Hand, make_row
 from llmflow_web.model import Row, Span
 from llmflow_web.store import stats
 from llmflow_web.store.joins import WINDOW_NS
-from llmflow_web.store.spans import get_span, tree
+from llmflow_web.store.spans import get_span, outline, tree
 
 S = 10**9
 
@@ -149,6 +149,62 @@ def test_two_spans_of_an_app_with_one_id_both_stay(hand):
     assert _joined(hand) == {}
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_a_call_an_app_tells_of_twice_side_by_side_counts_once(hand, order, is_one_batch):
+    """Two instrumentations, neither span below the other, one answer: the outer one counts, in whatever order."""
+    same = {"trace_id": "t", "parent_id": "root", "response_id": "x"}
+    rows = [
+        _told("outer", duration_ns=2 * S, **same),
+        _told("inner", start_ns=START_NS + S // 10, duration_ns=S, **same),
+        _bare_http("root", "t", None),
+    ]
+    for batch in [[rows[at] for at in order]] if is_one_batch else [[rows[at]] for at in order]:
+        hand.insert(*batch)
+    assert _joined(hand) == {"inner": "outer"}
+    assert _sums(hand)[1:] == (30, 0.25)
+    (root,) = tree(hand.connection, "t")["spans"]
+    assert [one["id"] for one in root["children"]] == ["outer", "inner"]
+
+
+def test_the_call_we_saw_counts_for_both_spans_of_an_app(hand):
+    """And when our row is deleted, the outer one does again."""
+    same = {"trace_id": "t", "parent_id": "root", "response_id": "x"}
+    hand.insert(_told("outer", duration_ns=2 * S, **same), _told("inner", duration_ns=S, **same))
+    hand.insert(_ours(response_id="x"))
+    assert _joined(hand) == {"outer": "ours", "inner": "ours"}
+    assert hand.delete("trace-ours") == 1
+    assert _joined(hand) == {"inner": "outer"}
+    assert _sums(hand)[1:] == (30, 0.25)
+
+
+def test_a_call_stays_below_the_inner_of_two_spans_of_an_app(hand):
+    """Where it stands by its parent; the outer span only names it."""
+    same = {"trace_id": "t", "parent_id": "root", "response_id": "x"}
+    hand.insert(
+        _bare_http("root", "t", None),
+        _told("outer", duration_ns=2 * S, **same),
+        _told("inner", duration_ns=S, **same),
+        _ours(trace_id="t", parent_id="inner", response_id="x"),
+    )
+    assert _joined(hand) == {"outer": "ours", "inner": "ours"}
+    (root,) = tree(hand.connection, "t")["spans"]
+    assert [[below["id"] for below in one["children"]] for one in root["children"]] == [[], ["ours"]]
+
+
+def test_calls_one_after_the_other_are_two_also_when_their_answers_have_one_id(hand):
+    """Canned answers repeat their ids; so do calls below different spans."""
+    same = {"trace_id": "t", "response_id": "x", "duration_ns": S}
+    hand.insert(
+        _told("first", parent_id="root", **same),
+        _told("second", parent_id="root", start_ns=START_NS + S, **same),
+        _told("elsewhere", parent_id="other", **same),
+        _told("without", **same),
+    )
+    assert _joined(hand) == {}
+    assert _sums(hand)[0] == 4
+
+
 def test_deleting_our_row_lets_the_apps_count_again(hand):
     """All sums are as if our row had never been."""
     hand.insert(_ours(response_id="x"), _told(response_id="x", session_id="s"))
@@ -211,6 +267,10 @@ def test_the_tree_shows_the_call_below_the_span_that_is_joined_to_it(hand):
     call = found[0]["children"][1]["children"][0]
     assert (call["trace_id"], call["joined_from"]) == ("trace-ours", "span")
     assert _outline(tree(hand.connection, "ours")["spans"]) == {"ours": {}}
+    drawn = outline(hand.connection, "t")["spans"]
+    assert _outline(drawn) == _outline(found)
+    call = drawn[0]["children"][1]["children"][0]
+    assert (call["trace_id"], call["joined_from"]) == ("trace-ours", "span")
     hand.insert(_told("near", trace_id="u", response_id="y"), _ours("beside", trace_id="u", response_id="y"))
     assert _outline(tree(hand.connection, "u")["spans"]) == {"near": {"beside": {}}}
     hand.insert(
@@ -246,6 +306,7 @@ _COLUMNS = st.fixed_dictionaries(
         "source": st.sampled_from(["proxy", "otlp", "otlp", "sdk"]),
         "span_type": st.sampled_from(["llm", "llm", "agent", "tool"]),
         "start_ns": st.sampled_from([START_NS, START_NS + S, START_NS + 2 * S]),
+        "duration_ns": st.sampled_from([None, S, 3 * S]),
         "status": st.sampled_from([200, 500]),
         "response_id": st.sampled_from([None, None, "r1", "r2"]),
         "request_id": st.sampled_from([None, None, "q1"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tempfile
 from pathlib import Path
@@ -187,6 +188,20 @@ def test_a_loop_of_parents_is_cut_open(hand):
         seen.append(row["id"])
         waiting += row["children"]
     assert sorted(seen) == ["a", "b", "self"]
+
+
+@pytest.mark.parametrize("read", [spans.tree, spans.outline])
+def test_a_tree_of_any_depth_can_be_written_as_json(hand, read):
+    """What lies deeper than readers of JSON go hangs side by side below the last level; nothing is left out."""
+    chain = [make_row(trace_id="t", id=f"s{n}", parent_id=f"s{n - 1}" if n else None) for n in range(2000)]
+    hand.insert(*chain)
+    found = json.loads(json.dumps(read(hand.connection, "t")))
+    depth, seen, level = 0, [], found["spans"]
+    while level:
+        depth, seen = depth + 1, seen + [row["id"] for row in level]
+        level = [child for row in level for child in row["children"]]
+    assert seen == [f"s{n}" for n in range(2000)]
+    assert depth < 400
 
 
 def test_a_body_comes_in_slices(hand):

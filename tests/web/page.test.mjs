@@ -83,9 +83,24 @@ test("every module says what it is and is checked by types", () => {
   for (const path of scripts.filter((one) => !one.endsWith("boot.js"))) assert.match(read(path), /^\/\/ @ts-check\n\/\*\*/, path);
 });
 
-test("the whole stays light", () => {
-  const size = all.reduce((sum, path) => sum + statSync(path).size, 0);
-  const packed = all.reduce((sum, path) => sum + gzipSync(read(path), { level: 9 }).length, 0);
-  assert.ok(size <= 330_000, `${size} bytes`);
-  assert.ok(packed <= 118_000, `${packed} bytes as gzip`);
+/** A file and all it imports at once. */
+function withImports(path, found = new Set()) {
+  if (found.has(path)) return found;
+  found.add(path);
+  if (path.endsWith(".js")) for (const [, target] of read(path).matchAll(/^(?:import|export) (?:[^"]+ from )?"([^"]+)";/gm)) withImports(new URL(target, `file://${path}`).pathname, found);
+  return found;
+}
+
+test("the first screen stays light, and so does the whole", () => {
+  const weigh = (paths) => [paths.reduce((sum, path) => sum + statSync(path).size, 0), paths.reduce((sum, path) => sum + gzipSync(read(path), { level: 9 }).length, 0)];
+  const page = join(STATIC, "index.html");
+  const linked = [...read(page).matchAll(/(?:src|href)="(\/[^"]+\.(?:js|css))"/g)].map((match) => join(STATIC, match[1]));
+  const first = [page, ...linked, join(STATIC, "views/traces.js")].reduce((found, path) => withImports(path, found), new Set());
+  const [size, packed] = weigh([...first]);
+  assert.ok(size <= 150_000, `${size} bytes`);
+  assert.ok(packed <= 45_000, `${packed} bytes as gzip`);
+  assert.ok(first.size <= 30, `${first.size} files`);
+  const [all_, allPacked] = weigh(all);
+  assert.ok(all_ <= 600_000, `${all_} bytes in all`);
+  assert.ok(allPacked <= 220_000, `${allPacked} bytes in all as gzip`);
 });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { asCurl, asJavaScript, asPython, pythonLiteral } from "../../llmflow_web/static/lib/code.js";
-import { kindOf, outcome, title } from "../../llmflow_web/static/lib/outcome.js";
-import { MAX_PAGES, Pages, keyOf } from "../../llmflow_web/static/lib/pages.js";
+import { kindOf } from "../../llmflow_web/static/lib/kinds.js";
+import { outcome, title } from "../../llmflow_web/static/lib/outcome.js";
+import { MAX_PAGES, PAGE, Pages, keyOf } from "../../llmflow_web/static/lib/pages.js";
 import { pieces, ranges, spanMatches } from "../../llmflow_web/static/lib/search.js";
 import { events, isStream } from "../../llmflow_web/static/lib/sse.js";
 
@@ -38,35 +39,82 @@ test("an outcome is always a word, not only a colour", () => {
 
 const row = (n) => ({ trace_id: `t${n}`, id: `s${n}`, timestamp: n });
 
+const page = (from, count = PAGE) => Array.from({ length: count }, (_, i) => row(1_000_000 - from - i));
+
 test("a list of pages finds its rows, before and after dropping them", () => {
   const list = new Pages();
-  for (let page = 0; page < MAX_PAGES + 5; page += 1) {
-    const rows = Array.from({ length: 10 }, (_, i) => row(100_000 - page * 10 - i));
-    list.append(rows, page ? `c${page}` : null, `c${page + 1}`);
-  }
-  assert.equal(list.length, (MAX_PAGES + 5) * 10);
+  for (let n = 0; n < MAX_PAGES + 5; n += 1) list.fill(n, page(n * PAGE), `c${n + 1}`);
+  assert.equal(list.length, (MAX_PAGES + 6) * PAGE, "a page more is expected where the end is not known");
   assert.equal(list.at(0), undefined);
-  assert.equal(list.pages.filter((page) => page.rows).length, MAX_PAGES);
-  const place = list.place(7);
-  assert.deepEqual(place, { page: 0, offset: 7 });
-  list.refill(0, Array.from({ length: 10 }, (_, i) => row(100_000 - i)));
-  assert.equal(list.at(7).id, "s99993");
-  assert.equal(list.pages.filter((page) => page.rows).length, MAX_PAGES);
+  assert.equal(list.pages.filter((one) => one.rows).length, MAX_PAGES);
+  assert.deepEqual(list.place(PAGE + 7), { page: 1, offset: 7 });
+  assert.equal(list.pages[1].cursor, "c1");
+  list.fill(0, page(0), "c1");
+  assert.equal(list.at(7).id, "s999993");
+  assert.equal(list.pages.filter((one) => one.rows).length, MAX_PAGES);
+});
+
+test("a page in the middle can come first, and knows its place by its distance", () => {
+  const list = new Pages();
+  list.fill(0, page(0), "c1");
+  list.expect(1050);
+  assert.equal(list.length, 1050);
+  assert.deepEqual(list.place(730), { page: 7, offset: 30 });
+  assert.equal(list.pages[7].cursor, undefined);
+  assert.equal(list.offset(7), 700);
+  list.fill(7, page(700), "c8");
+  assert.equal(list.at(730).id, "s999270");
+  assert.equal(list.pages[8].cursor, "c8");
+  assert.equal(list.pages[1].cursor, "c1");
+  list.fill(10, page(1000, 40), null);
+  assert.equal(list.length, 1040);
+  assert.equal(list.isComplete, true);
+});
+
+test("a guess that was too high is taken back to what was seen", () => {
+  const list = new Pages();
+  list.fill(0, page(0), "c1");
+  list.expect(5000);
+  list.fill(40, [], null);
+  assert.equal(list.length, 2 * PAGE);
+  assert.equal(list.isComplete, false);
+  list.fill(1, [], null);
+  assert.equal(list.length, PAGE);
+  assert.equal(list.isComplete, true);
+});
+
+test("whoever goes beyond what is known finds a place there until the end is known", () => {
+  const list = new Pages();
+  list.fill(0, page(0), "c1");
+  list.reach(950);
+  assert.ok(list.length > 950);
+  assert.equal(list.at(950), undefined);
+  for (let n = 1; n < 3; n += 1) list.fill(n, page(n * PAGE), n < 2 ? "c2" : null);
+  list.reach(950);
+  assert.equal(list.length, 3 * PAGE);
 });
 
 test("a row that comes twice is renewed, not doubled", () => {
   const list = new Pages();
-  list.append([row(1)], null, null);
+  list.fill(0, [row(1)], null);
   assert.equal(list.upsert(row(2)), "new");
   assert.equal(list.upsert({ ...row(2), status: 500 }), "update");
   assert.equal(list.upsert({ ...row(1), status: 200 }), "update");
-  list.append([row(1), row(0)], "c", null);
+  list.fill(0, [row(2), row(1), row(0)], null);
   assert.equal(list.length, 3);
   assert.equal(list.at(0).status, 500);
   assert.equal(list.indexOf(keyOf(row(1))), 1);
   assert.equal(list.remove(keyOf(row(1))), true);
   assert.equal(list.length, 2);
   assert.equal(list.remove("no"), false);
+});
+
+test("a call that ran is one row, and runs no more once its own row is there", () => {
+  const list = new Pages();
+  list.upsert({ ...row(5), running: true });
+  list.upsert({ ...row(5), status: 200 });
+  assert.equal(list.length, 1);
+  assert.equal(list.at(0).running, false);
 });
 
 test("live rows stand in the order in which the calls began", () => {

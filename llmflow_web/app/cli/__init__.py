@@ -1,9 +1,11 @@
 """The command line: which command is meant, its settings, and the exit code it ends with.
 
 0    it ended as it should (a stop by signal included)
-1    it could not start or finish: a port is taken, a file is refused, the demo was not recorded in full
+1    it could not start or finish: a port is taken, a file is refused, the demo was not recorded in full, a line of an
+     import was refused
 2    a flag, environment variable or file key is wrong
 130  a second interrupt ended it at once (143: a second SIGTERM)
+141  whoever read what it wrote went away
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ EXIT_WRONG_SETTING = 2
 COMMANDS = {
     "serve": "start the proxy and the dashboard (what happens without a command)",
     "demo": "the same with a built-in fake provider and a believable set of calls",
+    "export": "write what is recorded as OTLP, JSON Lines or CSV",
+    "import": "read such files in",
 }
+TRANSFERS = ("export", "import")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -49,6 +54,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run_command(command: str, argv: Sequence[str]) -> int:
+    if command in TRANSFERS:
+        from llmflow_web.app.cli.transfer import run_transfer
+
+        return run_transfer(command, argv)
     if argv:
         # argparse costs a tenth of the start; without arguments nothing has to be parsed.
         from llmflow_web.app.cli.parser import parse

@@ -46,21 +46,27 @@ def make_parser(command: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("-v", "--version", action="version", version=f"llmflow v{VERSION}")
-    parser.add_argument(
-        "--config", metavar="FILE", help="Read settings from FILE instead of llmflow.toml in the data directory."
-    )
+    add_config(parser)
     if command == "demo":
         parser.add_argument("--once", action="store_true", help="Send the calls, print a table, check it and end.")
         parser.add_argument("--open", action="store_true", help="Open the dashboard in a browser.")
     groups: dict[str, argparse._ArgumentGroup] = {}
     for setting in SETTINGS:
         group = groups.get(setting.group) or groups.setdefault(setting.group, parser.add_argument_group(setting.group))
-        _add(group, setting)
+        add_setting(group, setting)
     groups["Upstreams and keys"].add_argument("--upstream", action="append", metavar="NAME=URL", help=_UPSTREAM_HELP)
     return parser
 
 
-def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that names another file of settings."""
+    parser.add_argument(
+        "--config", metavar="FILE", help="Read settings from FILE instead of llmflow.toml in the data directory."
+    )
+
+
+def add_setting(group: argparse._ArgumentGroup, setting: Setting) -> None:
+    """Add the flag of a setting."""
     text = setting.help if setting.kind.is_switch else f"{setting.help} [{setting.default_text}]"
     text = text.replace("%", "%%")  # argparse would fill in
     positive = "--" + setting.name.replace("_", "-")

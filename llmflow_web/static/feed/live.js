@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What happens now: one WebSocket, asked again with a growing pause when it breaks, replaced by polling when it will not stand.
- * Events: "state", "rows" {op, rows}, "refresh" (ask again, something may have been missed), "stats", "log", "metric".
+ * What happens now: one WebSocket, opened again with a growing pause, replaced by polling when it will not stand.
+ * Events: "state", "rows" {op, rows} (op: new, update, delete, running, ended), "refresh" (ask again, something may have been missed), "stats", "log" and "metric" {rows, left_out}.
  */
 import { get } from "./api.js";
 
@@ -31,6 +31,8 @@ export class Live extends EventTarget {
     this.socket = null;
     /** @type {Record<string, string>|null} */
     this.filter = null;
+    /** What a screen wants to hear of beside traces. @type {{logs?: boolean, metrics?: boolean}|null} */
+    this.others = null;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     this.timer = undefined;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -45,13 +47,19 @@ export class Live extends EventTarget {
   }
 
   /**
-   * What the list shows, so that the server sends just that. Who is still asking for the first rows says so, and then what
-   * these know of: what came between them and the subscription is asked for again.
+   * What the list shows. Who still asks for the first rows says so, and then what these know of: what came in between is
+   * asked for again.
    * @param {Record<string, string>|null} filter @param {boolean} [isAsking]
    */
   subscribe(filter, isAsking = false) {
     this.filter = filter;
     this.isHeld = isAsking && !this.isSubscribed;
+    this.#send();
+  }
+
+  /** Log records and metric points too, until a screen says otherwise. @param {{logs?: boolean, metrics?: boolean}|null} others */
+  listen(others) {
+    this.others = others;
     this.#send();
   }
 
@@ -126,9 +134,9 @@ export class Live extends EventTarget {
   }
 
   #send() {
-    if (this.socket?.readyState !== 1 || !this.filter || this.isHeld) return;
+    if (this.socket?.readyState !== 1 || !(this.filter || this.others) || this.isHeld) return;
     this.isSubscribed = true;
-    this.socket.send(JSON.stringify({ type: "subscribe", traces: true, filter: this.filter, ...(this.seq >= 0 ? { after: this.seq } : {}) }));
+    this.socket.send(JSON.stringify({ type: "subscribe", traces: this.filter !== null, filter: this.filter ?? {}, ...this.others, ...(this.seq >= 0 ? { after: this.seq } : {}) }));
   }
 
   /** @param {string} data */
@@ -154,17 +162,19 @@ export class Live extends EventTarget {
       case "stats_update":
         this.#tell("stats", body);
         break;
-      case "new_log":
-        this.#tell("log", body);
+      case "log":
+      case "metric":
+        this.#others(message.type, message.rows, message.left_out);
         break;
+      case "new_log":
       case "new_metric":
-        this.#tell("metric", body);
+        this.#others(message.type.slice(4), [body], 0);
         break;
       default:
     }
   }
 
-  /** @param {"new"|"update"|"delete"} op */
+  /** @param {"new"|"update"|"delete"|"running"|"ended"} op */
   #rows(op, rows) {
     if (this.isPaused) {
       if (op === "new") this.missed += rows.length;
@@ -172,6 +182,16 @@ export class Live extends EventTarget {
       return;
     }
     this.#tell("rows", { op, rows });
+  }
+
+  /** @param {"log"|"metric"} kind @param {any[]} rows @param {number} leftOut */
+  #others(kind, rows, leftOut) {
+    if (!this.isPaused) {
+      this.#tell(kind, { rows, left_out: leftOut });
+    } else if (this.others?.[`${kind}s`]) {
+      this.missed += rows.length + leftOut;
+      this.#tell("state");
+    }
   }
 
   #settle() {

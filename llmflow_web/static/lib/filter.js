@@ -1,16 +1,19 @@
 // @ts-check
 /**
  * What the list shows ↔ the address bar ↔ the API. Pure.
- * The grammar itself (`model:gpt-4o cost>0.01 -word`) is parsed by the server; here it is only cut into words for chips.
+ * The grammar of the text is read by the server, in `grammar` for suggestions, and cut into words in `chips`.
  */
 
 /**
  * @typedef {{q: string, model: string, provider: string, status: string, since: string, from: string, to: string,
- *   tag: string, session: string, user: string, tool: string, sort: string}} Filter
+ *   tag: string, session: string, user: string, tool: string, spans: string, sort: string, cols: string}} Filter `spans`: "all" lists calls within traces, too
  */
 
 /** @type {(keyof Filter)[]} */
-export const KEYS = ["q", "model", "provider", "status", "since", "from", "to", "tag", "session", "user", "tool", "sort"];
+export const KEYS = ["q", "model", "provider", "status", "since", "from", "to", "tag", "session", "user", "tool", "spans", "sort", "cols"];
+
+/** How it is shown, not what: no filter. @type {ReadonlySet<keyof Filter>} */
+export const MANNERS = new Set(["sort", "cols"]);
 
 /** Names of the API where they differ from the address bar's. @type {Record<string, string>} */
 const API_NAMES = { q: "filter", from: "date_from", to: "date_to", session: "session_id", user: "user_id" };
@@ -20,7 +23,7 @@ const OLD_NAMES = { filter: "q", date: "since", session_id: "session", user_id: 
 
 /** @returns {Filter} */
 export function empty() {
-  return { q: "", model: "", provider: "", status: "", since: "", from: "", to: "", tag: "", session: "", user: "", tool: "", sort: "" };
+  return { q: "", model: "", provider: "", status: "", since: "", from: "", to: "", tag: "", session: "", user: "", tool: "", spans: "", sort: "", cols: "" };
 }
 
 /** @param {string} search @returns {Filter} */
@@ -33,6 +36,9 @@ export function fromSearch(search) {
   if (!/^(|\d+[smhdw])$/.test(filter.since)) filter.since = "";
   if (!/^\d*$/.test(filter.from)) filter.from = "";
   if (!/^\d*$/.test(filter.to)) filter.to = "";
+  if (!/^-?(|time|duration|cost|tokens)$/.test(filter.sort)) filter.sort = "";
+  if (!/^[a-z,]*$/.test(filter.cols)) filter.cols = "";
+  if (filter.spans !== "all") filter.spans = "";
   return filter;
 }
 
@@ -49,28 +55,13 @@ export function toApi(filter) {
   /** @type {Record<string, string>} */
   const params = {};
   for (const key of KEYS) {
-    if (key === "since" || !filter[key]) continue;
+    if (key === "since" || key === "cols" || key === "spans" || !filter[key]) continue;
     params[API_NAMES[key] ?? key] = filter[key].trim();
   }
+  if (filter.spans) params.roots = "";
   // "since" belongs to the grammar: the server's clock decides, also for a live subscription that lasts
   if (filter.since) params.filter = `${params.filter ?? ""} since:${filter.since}`.trim();
   return params;
-}
-
-/** Cut the text into its words, phrases kept whole. @param {string} text @returns {string[]} */
-export function words(text) {
-  const found = [];
-  let word = "";
-  let quoted = false;
-  for (const char of text) {
-    if (char === '"') quoted = !quoted;
-    if (!quoted && /\s/.test(char)) {
-      if (word) found.push(word);
-      word = "";
-    } else word += char;
-  }
-  if (word) found.push(word);
-  return found;
 }
 
 /** A `field:value` word, quoted where it must be. @param {string} field @param {string} value */
@@ -79,52 +70,12 @@ export function term(field, value) {
   return /[\s]/.test(clean) ? `${field}:"${clean}"` : `${field}:${clean}`;
 }
 
-/** @typedef {{key: string, word: string, label: string}} Chip */
-
-const SINCE = /** @type {Record<string, string>} */ ({ "15m": "last 15 min", "1h": "last hour", "24h": "last 24 h", "7d": "last 7 days", "30d": "last 30 days" });
-
-/** What is active, one chip each. @param {Filter} filter @param {(ms: number) => string} [time] @returns {Chip[]} */
-export function chips(filter, time = String) {
-  /** @type {Chip[]} */
-  const list = words(filter.q).map((word) => ({ key: "q", word, label: word }));
-  for (const key of KEYS) {
-    const value = filter[key];
-    if (!value || key === "q" || key === "sort" || key === "to") continue;
-    if (key === "since") list.push({ key, word: value, label: SINCE[value] ?? `last ${value}` });
-    else if (key === "from") list.push({ key, word: value, label: rangeLabel(filter, time) });
-    else if (key === "status") list.push({ key, word: value, label: value === "error" ? "errors only" : "without errors" });
-    else list.push({ key, word: value, label: `${key}: ${value}` });
-  }
-  if (filter.to && !filter.from) list.push({ key: "from", word: filter.to, label: rangeLabel(filter, time) });
-  return list;
-}
-
-/** @param {Filter} filter @param {(ms: number) => string} time */
-function rangeLabel(filter, time) {
-  const from = filter.from ? time(Number(filter.from)) : "…";
-  const to = filter.to ? time(Number(filter.to)) : "now";
-  return `${from} → ${to}`;
-}
-
-/** @param {Filter} filter @param {Chip} chip @returns {Filter} */
-export function without(filter, chip) {
-  if (chip.key === "from") return { ...filter, from: "", to: "" };
-  if (chip.key !== "q") return { ...filter, [chip.key]: "" };
-  const list = words(filter.q);
-  const at = list.indexOf(chip.word);
-  if (at >= 0) list.splice(at, 1);
-  return { ...filter, q: list.join(" ") };
+/** Nothing but how it is shown is kept. @param {Filter} filter @returns {Filter} */
+export function cleared(filter) {
+  return { ...empty(), sort: filter.sort, cols: filter.cols };
 }
 
 /** @param {Filter} filter */
 export function isActive(filter) {
-  return KEYS.some((key) => key !== "sort" && filter[key] !== "");
-}
-
-/** Old addresses of the hash router, as paths. @param {string} hash @returns {string|null} */
-export function pathFromHash(hash) {
-  const match = /^#(timeline|traces|sessions|logs|metrics|models|analytics|setup)\b(.*)$/.exec(hash);
-  if (!match) return null;
-  const trace = new URLSearchParams(match[2].replace(/^\?/, "")).get("trace");
-  return match[1] === "traces" && trace ? `/traces/${encodeURIComponent(trace)}` : `/${match[1]}`;
+  return KEYS.some((key) => !MANNERS.has(key) && filter[key] !== "");
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /** What became of a call: one word and one icon for each outcome, so that colour is never the only sign. Pure. */
-import { visible } from "./format.js";
+import { visible } from "./figures.js";
 
 const WORDS = /** @type {Record<number, string>} */ ({
   400: "Bad request", 401: "No key", 402: "Unpaid", 403: "Forbidden", 404: "Not found", 408: "Timed out", 413: "Too large",
@@ -40,14 +40,4 @@ export function givenName(row) {
 export function title(row) {
   const model = row.model ?? row.request_model;
   return visible(row.span_name || (row.operation && model ? `${row.operation} ${model}` : row.operation || row.request_path || model || row.span_type || "call"));
-}
-
-const KINDS = /** @type {Record<string, string>} */ ({
-  llm: "llm", tool: "tool", retrieval: "retrieval", rerank: "retrieval", agent: "agent", chain: "chain", trace: "chain",
-  prompt: "chain", embedding: "embedding", guardrail: "guardrail", evaluator: "guardrail",
-});
-
-/** The palette and icon a span type shares. @param {string|null|undefined} type */
-export function kindOf(type) {
-  return KINDS[type ?? ""] ?? "other";
 }

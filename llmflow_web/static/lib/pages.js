@@ -1,14 +1,11 @@
 // @ts-check
-/**
- * The rows of a long list: a live head, then keyset pages that can be dropped and asked for again. Pure.
- * Index 0 is the first row of the head. Memory stays flat: only MAX_PAGES pages keep their rows.
- */
+/** The rows of a long list: a live head, then pages that are asked for in any order and dropped again. Pure. */
 
+export const PAGE = 100;
 export const MAX_PAGES = 50;
-const MAX_HEAD = 5000;
 
 /** @typedef {{id: string, trace_id?: string, [key: string]: any}} ListRow */
-/** @typedef {{cursor: string|null, rows: ListRow[]|null, size: number, used: number}} Page */
+/** Before a page with no cursor (undefined) lies one that nobody has seen. @typedef {{cursor: string|null|undefined, rows: ListRow[]|null, size: number, used: number}} Page */
 
 /** @param {ListRow} row */
 export function keyOf(row) {
@@ -21,36 +18,80 @@ export class Pages {
     this.head = [];
     /** @type {Page[]} */
     this.pages = [];
-    /** @type {string|null} */
-    this.next = null;
     this.isComplete = false;
     /** @type {Map<string, ListRow>} */
     this.known = new Map();
     this.clock = 0;
+    /** Index of the first row of each page, and behind the last. @type {number[]|null} */
+    this.starts = null;
   }
 
   get length() {
-    return this.head.length + this.pages.reduce((sum, page) => sum + page.size, 0);
+    const starts = this.#starts();
+    return starts[starts.length - 1];
   }
 
-  /** Add the page after the last one. @param {ListRow[]} rows @param {string|null} cursor it was asked with @param {string|null} next */
-  append(rows, cursor, next) {
-    const fresh = rows.filter((row) => !this.known.has(keyOf(row)));
-    this.pages.push({ cursor, rows: fresh, size: fresh.length, used: (this.clock += 1) });
-    for (const row of fresh) this.known.set(keyOf(row), row);
-    this.next = next;
-    this.isComplete = next === null;
-    this.#evict();
-  }
-
-  /** Fill a page that had been dropped. @param {number} index @param {ListRow[]} rows */
-  refill(index, rows) {
+  /** Put the rows of a page where it lies. @param {number} index @param {ListRow[]} rows @param {string|null} next cursor of the page after it */
+  fill(index, rows, next) {
+    while (this.pages.length <= index) this.#add(this.pages.length ? undefined : null, PAGE);
+    const fresh = this.#onlyNew(index, rows);
     const page = this.pages[index];
-    // rows may have gone since (retention): the page keeps its size, so that nothing jumps
-    page.rows = rows.slice(0, page.size);
-    page.used = this.clock += 1;
-    for (const row of page.rows) this.known.set(keyOf(row), row);
+    Object.assign(page, { rows: fresh, size: fresh.length, used: (this.clock += 1) });
+    for (const row of fresh) this.known.set(keyOf(row), row);
+    if (next !== null) this.#leadOn(index, next);
+    else if (fresh.length || index === 0 || this.pages[index - 1].rows) this.#endAt(index);
+    else this.#forgetGuesses();
+    this.starts = null;
     this.#evict();
+  }
+
+  /** @param {number} index @param {ListRow[]} rows */
+  #onlyNew(index, rows) {
+    for (const row of this.pages[index].rows ?? []) this.known.delete(keyOf(row));
+    return rows.filter((row) => !this.known.has(keyOf(row)));
+  }
+
+  /** @param {number} index @param {string} next */
+  #leadOn(index, next) {
+    const after = this.pages[index + 1];
+    if (after) after.cursor ??= next;
+    else if (!this.isComplete) this.#add(next, PAGE);
+  }
+
+  /** @param {number} index */
+  #endAt(index) {
+    for (const page of this.pages.splice(index + 1)) for (const row of page.rows ?? []) this.known.delete(keyOf(row));
+    this.isComplete = true;
+  }
+
+  /** There was nothing where we thought a page to be: keep those that were seen. */
+  #forgetGuesses() {
+    let last = this.pages.length - 1;
+    while (last > 0 && !this.pages[last].rows?.length && this.pages[last].cursor === undefined) last -= 1;
+    this.pages.splice(last + 1);
+  }
+
+  /** @param {string|null|undefined} cursor @param {number} size */
+  #add(cursor, size) {
+    this.pages.push({ cursor, rows: null, size, used: 0 });
+    this.starts = null;
+  }
+
+  /** Somebody has counted: there are so many rows behind the head. @param {number} total */
+  expect(total) {
+    if (this.isComplete) return;
+    let have = this.length - this.head.length;
+    const last = this.pages[this.pages.length - 1];
+    if (last && !last.rows && have > total && have - total < last.size) {
+      last.size -= have - total;
+      this.starts = null;
+    }
+    for (; have < total; have += PAGE) this.#add(this.pages.length ? undefined : null, Math.min(PAGE, total - have));
+  }
+
+  /** Where the end is not known, there is a place for this index. @param {number} index */
+  reach(index) {
+    if (index >= this.length) this.expect(Math.ceil((index + 1 - this.head.length) / PAGE) * PAGE);
   }
 
   /** @param {number} index @returns {ListRow|undefined} */
@@ -65,12 +106,29 @@ export class Pages {
 
   /** Which page holds this index. @param {number} index */
   place(index) {
-    let offset = index - this.head.length;
-    for (let page = 0; page < this.pages.length; page += 1) {
-      if (offset < this.pages[page].size) return { page, offset };
-      offset -= this.pages[page].size;
+    const starts = this.#starts();
+    if (index < this.head.length || index >= starts[starts.length - 1]) return null;
+    let low = 0;
+    let high = this.pages.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (starts[middle] <= index) low = middle;
+      else high = middle - 1;
     }
-    return null;
+    return { page: low, offset: index - starts[low] };
+  }
+
+  /** How many rows the pages before this one have. @param {number} page */
+  offset(page) {
+    return this.#starts()[page] - this.head.length;
+  }
+
+  #starts() {
+    if (this.starts) return this.starts;
+    const starts = [this.head.length];
+    for (const page of this.pages) starts.push(starts[starts.length - 1] + page.size);
+    this.starts = starts;
+    return starts;
   }
 
   /** Put a row that has just come in on top, or renew the one that is there. @param {ListRow} row @returns {"new"|"update"} */
@@ -78,7 +136,7 @@ export class Pages {
     const key = keyOf(row);
     const old = this.known.get(key);
     if (old) {
-      Object.assign(old, row);
+      Object.assign(old, { running: false }, row);
       return "update";
     }
     // newest start first; calls end in another order than they start, so look a little way down
@@ -86,15 +144,14 @@ export class Pages {
     while (at < this.head.length && at < 200 && (this.head[at].timestamp ?? 0) > (row.timestamp ?? 0)) at += 1;
     this.head.splice(at, 0, row);
     this.known.set(key, row);
-    if (this.head.length > MAX_HEAD) {
-      for (const gone of this.head.splice(MAX_HEAD)) this.known.delete(keyOf(gone));
-    }
+    this.starts = null;
     return "new";
   }
 
   /** @param {string} key */
   remove(key) {
     if (!this.known.delete(key)) return false;
+    this.starts = null;
     const inHead = this.head.findIndex((row) => keyOf(row) === key);
     if (inHead >= 0) this.head.splice(inHead, 1);
     for (const page of this.pages) {
@@ -109,14 +166,14 @@ export class Pages {
 
   /** Index of a row that is loaded, or -1. @param {string} key */
   indexOf(key) {
-    if (!this.known.has(key)) return -1;
-    const inHead = this.head.findIndex((row) => keyOf(row) === key);
+    const row = this.known.get(key);
+    if (!row) return -1;
+    const inHead = this.head.indexOf(row);
     if (inHead >= 0) return inHead;
-    let base = this.head.length;
-    for (const page of this.pages) {
-      const at = page.rows ? page.rows.findIndex((row) => keyOf(row) === key) : -1;
-      if (at >= 0) return base + at;
-      base += page.size;
+    const starts = this.#starts();
+    for (let i = 0; i < this.pages.length; i += 1) {
+      const at = this.pages[i].rows?.indexOf(row) ?? -1;
+      if (at >= 0) return starts[i] + at;
     }
     return -1;
   }

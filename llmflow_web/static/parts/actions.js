@@ -1,6 +1,6 @@
 // @ts-check
 /** What can be done with a trace: copy it as code, share it, take it away, compare it, delete it. */
-import { config, send } from "../feed/api.js";
+import { config, send } from "../feed/more.js";
 import { visible } from "../lib/format.js";
 import { title } from "../lib/outcome.js";
 import { announce, copy, h, icon } from "./dom.js";

@@ -1,6 +1,7 @@
 // @ts-check
 /** A stored body of which the answer held only the head: the rest comes slice by slice, when asked for. */
-import { slice, url } from "../feed/api.js";
+import { url } from "../feed/api.js";
+import { slice } from "../feed/more.js";
 
 const HEAD_BYTES = 65_536;
 const SLICE_BYTES = 262_144;

@@ -1,25 +1,33 @@
 // @ts-check
-/** The windowed table: role=grid, one row in the tab order, arrows to move, Enter to open. It knows rows by key, not by index. */
-import { h, icon, put, setAttr } from "./dom.js";
+/**
+ * The windowed table: role=grid, one row in the tab order, arrows to move, Enter to open. A row that has not come yet can be
+ * gone to all the same: no key press is lost.
+ */
+import { h, icon, put, setAttr } from "./nodes.js";
 import { mountWindow } from "./window.js";
 
 /**
  * @typedef {{key: string, label: string, cls?: string, title?: string, sort?: string, render: (cell: HTMLElement, row: any) => void}} Column
- * @typedef {{label: string, columns: Column[], name: string, count: () => number, isComplete: () => boolean, rowAt: (i: number) => any, keyOf: (row: any) => string,
- *   hrefOf?: (row: any) => string, decorate?: (node: HTMLElement, row: any) => void, open: (row: any) => void, onRange?: (first: number, last: number) => void, onSort?: (sort: string) => void}} Options
+ * @typedef {{label: string, columns: Column[], name: string, count: () => number, isComplete: () => boolean, rowAt: (i: number) => any, indexOf: (key: string) => number,
+ *   keyOf: (row: any) => string, reach?: (index: number) => void, hrefOf?: (row: any) => string, decorate?: (node: HTMLElement, row: any) => void,
+ *   open: (row: any, isByKey: boolean) => void, onRange?: (first: number, last: number) => void, onSort?: (sort: string) => void,
+ *   isMarked?: (row: any) => boolean, onMark?: (rows: any[], isOn: boolean) => void, keys?: Record<string, (row: any) => void>}} Options
+ *   `reach`: there must be a place for this row
  */
 
-const ROW = 28;
+export const ROW = 28;
 
 /** @param {HTMLElement} el @param {Options} options */
 export function mountGrid(el, options) {
-  const { columns } = options;
-  const head = h("div", { class: "row head", role: "row", "aria-rowindex": 1 }, columns.map((column) => headCell(column, options)));
-  const grid = h("div", { class: `grid ${options.name}`, role: "grid", "aria-label": options.label, "aria-colcount": columns.length, tabindex: 0 }, h("div", { role: "rowgroup", class: "group" }, head));
+  let { columns } = options;
+  const head = h("div", { class: "row head", role: "row", "aria-rowindex": 1 });
+  const grid = h("div", { class: `grid ${options.name}`, role: "grid", "aria-label": options.label, "aria-multiselectable": options.isMarked ? "true" : null, tabindex: 0 }, h("div", { role: "rowgroup", class: "group" }, head));
   el.append(grid);
-  let active = "";
-  let selected = "";
-  let goal = -1; // where keys led before the row was there: update() goes on to it
+  const active = { key: "", index: -1 }; // the row that has the keyboard
+  let opened = "";
+  let sorted = "";
+  let anchor = -1; // where a selection with Shift began
+  let isOpening = false; // once its row has come
 
   const list = mountWindow(grid, {
     rowHeight: ROW, top: ROW, role: "rowgroup", onRange: options.onRange,
@@ -27,152 +35,275 @@ export function mountGrid(el, options) {
     make: () => h("div", { class: "row", role: "row", tabindex: -1 }, columns.map((column, i) => h("div", { role: "gridcell", "aria-colindex": i + 1, class: `c-${column.key} ${column.cls ?? ""}` }))),
     render,
   });
+  showHead();
+
+  function showHead() {
+    setAttr(grid, "aria-colcount", columns.length);
+    put(head, columns.map((column) => headCell(column, options)));
+    showSort(sorted);
+  }
 
   /** @param {HTMLElement} node @param {number} index */
   function render(node, index) {
     const row = options.rowAt(index);
+    const isActive = index === active.index;
     setAttr(node, "aria-rowindex", index + 2);
+    setAttr(node, "tabindex", isActive ? 0 : -1);
     node.dataset.index = String(index);
     node.classList.toggle("is-blank", !row);
+    setAttr(node, "aria-busy", row ? null : "true");
     if (!row) {
-      for (const cell of node.children) put(cell);
+      delete node.dataset.key;
+      for (const name of ["aria-selected", "aria-current"]) setAttr(node, name, null);
+      node.classList.remove("is-error", "is-running");
+      for (const cell of /** @type {any} */ (node.children)) blank(cell);
       return;
     }
     const key = options.keyOf(row);
     node.dataset.key = key;
-    setAttr(node, "tabindex", key === active ? 0 : -1);
-    setAttr(node, "aria-selected", key === selected ? "true" : "false");
+    setAttr(node, "aria-current", key === opened ? "true" : null);
+    if (options.isMarked) setAttr(node, "aria-selected", options.isMarked(row) ? "true" : "false");
     options.decorate?.(node, row);
     columns.forEach((column, i) => column.render(/** @type {HTMLElement} */ (node.children[i]), row));
   }
 
-  /** @param {string} key */
-  function indexOf(key) {
-    if (!key) return -1;
-    const node = list.nodeOf(key);
-    if (node) return Number(node.dataset.index);
-    for (let i = 0; i < options.count(); i += 1) {
-      const row = options.rowAt(i);
-      if (row && options.keyOf(row) === key) return i;
-    }
-    return -1;
+  function update() {
+    const before = anchorRow();
+    const isFocused = hasFocus();
+    const count = options.count();
+    setAttr(grid, "aria-rowcount", count + 1);
+    follow(count);
+    setAttr(grid, "tabindex", active.index < 0 ? 0 : -1); // one stop in the tab order
+    list.update(count, active.index);
+    if (before) holdStill(before);
+    if (isFocused && !hasFocus() && active.index >= 0) activate(active.index);
+    if (isOpening) openActive();
   }
 
-  function update() {
-    const count = options.count();
-    setAttr(grid, "aria-rowcount", options.isComplete() ? count + 1 : -1);
-    const at = indexOf(active);
-    if (at < 0) active = "";
-    // one stop in the tab order: the active row, else the grid itself
-    setAttr(grid, "tabindex", active ? -1 : 0);
-    list.update(count, at);
-    if (goal >= 0) goOn();
+  /** The active row may have moved, gone or come. @param {number} count */
+  function follow(count) {
+    if (active.index < 0) return;
+    const at = active.key ? options.indexOf(active.key) : -1;
+    if (at >= 0) active.index = at;
+    else active.index = Math.min(active.index, count - 1);
+    const row = options.rowAt(active.index);
+    if (row) active.key = options.keyOf(row);
+  }
+
+  /** The first row in sight must not move when rows come or go above it. */
+  function anchorRow() {
+    if (list.place < ROW) return null;
+    const index = Math.ceil(list.place / ROW);
+    const node = grid.querySelector(`.window > [data-index="${index}"]:not([hidden])`);
+    return node?.dataset.key ? { key: node.dataset.key, from: index * ROW - list.place } : null;
+  }
+
+  /** @param {{key: string, from: number}} before */
+  function holdStill({ key, from }) {
+    const at = options.indexOf(key);
+    if (at < 0) return;
+    const wanted = at * ROW - from;
+    if (Math.abs(wanted - list.place) >= 1) list.place = wanted;
   }
 
   /** @param {number} index @param {boolean} [isFocused] */
   function activate(index, isFocused = true) {
-    goal = -1;
+    isOpening = false;
+    const old = list.nodeOf(active.key) ?? list.nodeOf(`#${active.index}`);
     const row = options.rowAt(index);
+    active.key = row ? options.keyOf(row) : "";
+    active.index = index;
+    if (old) setAttr(old, "tabindex", -1);
     list.reveal(index);
-    if (!row) {
-      if (index < options.count()) goal = index; // its page was dropped and is asked for again
-      return;
-    }
-    active = options.keyOf(row);
-    update();
-    if (isFocused) list.nodeOf(active)?.focus({ preventScroll: true });
+    setAttr(grid, "tabindex", -1);
+    const node = list.nodeOf(active.key || `#${index}`);
+    if (!node) return;
+    setAttr(node, "tabindex", 0);
+    if (isFocused) node.focus({ preventScroll: true });
+  }
+
+  /** Where the next move starts. */
+  function current() {
+    return active.index >= 0 ? active.index : options.indexOf(opened);
   }
 
   /** @param {number} by */
   function move(by) {
-    const count = options.count();
-    if (!count) return;
-    const at = by > 0 && goal >= 0 ? goal : indexOf(active || selected); // back: from the row that is seen
-    reach(Math.max(0, at < 0 ? (by > 0 ? 0 : count - 1) : at + by));
+    if (!options.count()) return;
+    const at = current();
+    go(at < 0 ? (by > 0 ? 0 : options.count() - 1) : at + by);
   }
 
-  /** Go as far as there are rows; the rest of the way when more have come: no key press is lost. @param {number} index */
-  function reach(index) {
-    const last = options.count() - 1;
-    activate(Math.min(index, last));
-    if (index > last && !options.isComplete()) goal = index;
+  /** @param {number} index */
+  function go(index) {
+    anchor = -1;
+    activate(within(index));
   }
 
-  function goOn() {
-    const index = goal;
-    goal = -1;
-    if (hasFocus()) reach(index); // else somebody has gone elsewhere
+  /** @param {number} index */
+  function within(index) {
+    if (index >= options.count() && !options.isComplete() && options.reach) {
+      options.reach(index);
+      list.update(options.count(), active.index);
+    }
+    return Math.max(0, Math.min(options.count() - 1, index));
   }
 
-  const hasFocus = () => grid.contains(document.activeElement) && document.activeElement !== grid;
+  /** @param {number} by */
+  function extend(by) {
+    if (!options.onMark || !options.count()) return;
+    const from = Math.max(0, current());
+    if (anchor < 0) anchor = from;
+    const to = within(from + by);
+    markRange(anchor, from, to);
+    activate(to);
+  }
+
+  /** The selection reached to `from`, now to `to`. @param {number} start @param {number} from @param {number} to */
+  function markRange(start, from, to) {
+    const rows = (/** @type {number} */ a, /** @type {number} */ b) => {
+      const found = [];
+      for (let i = Math.min(a, b); i <= Math.max(a, b); i += 1) if (options.rowAt(i)) found.push(options.rowAt(i));
+      return found;
+    };
+    const now = rows(start, to);
+    options.onMark?.(rows(start, from).filter((row) => !now.includes(row)), false);
+    options.onMark?.(now, true);
+  }
+
+  function openActive() {
+    const row = options.rowAt(active.index);
+    isOpening = !row && active.index >= 0;
+    if (row) options.open(row, true);
+  }
 
   grid.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof HTMLElement) || event.target.closest(".head")) return;
+    const name = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
     /** @type {Record<string, () => void>} */
     const keys = {
       ArrowDown: () => move(1), ArrowUp: () => move(-1), PageDown: () => move(list.pageSize()), PageUp: () => move(-list.pageSize()),
-      Home: () => activate(0), End: () => activate(options.count() - 1),
-      Enter: openActive, ArrowRight: openActive,
+      Home: () => options.count() && go(0), End: () => options.count() && go(options.count() - 1),
+      Enter: openActive, ArrowRight: openActive, "Shift+ArrowDown": () => extend(1), "Shift+ArrowUp": () => extend(-1),
     };
-    if (!keys[event.key]) return;
+    const own = options.keys?.[name];
+    const row = options.rowAt(active.index);
+    if (keys[name]) keys[name]();
+    else if (own && row) own(row);
+    else return;
     event.preventDefault();
-    keys[event.key]();
   });
 
-  function openActive() {
-    const row = options.rowAt(indexOf(active));
-    if (row) options.open(row);
+  /** @param {Event} event @returns {{row: any, index: number}|null} */
+  function hit(event) {
+    const node = event.target instanceof Element ? event.target.closest(".window > .row") : null;
+    const index = node instanceof HTMLElement ? Number(node.dataset.index) : -1;
+    const row = index < 0 ? undefined : options.rowAt(index);
+    return row ? { row, index } : null;
   }
 
   grid.addEventListener("click", (/** @type {MouseEvent} */ event) => {
-    const node = event.target instanceof Element ? event.target.closest(".row") : null;
-    if (!(node instanceof HTMLElement) || node.classList.contains("head")) return;
-    const row = options.rowAt(Number(node.dataset.index));
-    if (!row) return;
-    if ((event.ctrlKey || event.metaKey) && options.hrefOf) {
-      window.open(options.hrefOf(row), "_blank", "noopener");
+    const found = hit(event);
+    if (!found) return;
+    if (options.onMark && /** @type {Element} */ (event.target).closest(".c-mark")) {
+      event.preventDefault();
+      if (event.shiftKey && active.index >= 0) {
+        markRange(anchor < 0 ? active.index : anchor, active.index, found.index);
+        anchor = anchor < 0 ? active.index : anchor;
+      } else {
+        anchor = found.index;
+        options.onMark([found.row], !options.isMarked?.(found.row));
+      }
+      activate(found.index);
       return;
     }
-    activate(Number(node.dataset.index));
-    options.open(row);
+    anchor = -1;
+    if (event.ctrlKey || event.metaKey) {
+      openTab(found.row);
+      return;
+    }
+    activate(found.index);
+    options.open(found.row, false);
   });
-  grid.addEventListener("focus", () => { if (!active && options.count()) activate(0); });
+  grid.addEventListener("auxclick", (/** @type {MouseEvent} */ event) => {
+    const found = event.button === 1 && hit(event);
+    if (!found) return;
+    event.preventDefault();
+    openTab(found.row);
+  });
+
+  function openTab(row) {
+    if (options.hrefOf) window.open(options.hrefOf(row), "_blank", "noopener");
+  }
+
+  grid.addEventListener("focus", () => { if (active.index < 0 && options.count()) activate(Math.max(0, options.indexOf(opened))); });
+
+  /** @param {string} sort */
+  function showSort(sort) {
+    sorted = sort;
+    columns.forEach((column, i) => {
+      const isMine = column.sort && sort.replace("-", "") === column.sort;
+      setAttr(head.children[i], "aria-sort", isMine ? (sort.startsWith("-") ? "descending" : "ascending") : null);
+    });
+  }
 
   return {
-    el: grid, update, move,
-    /** @param {string} key */
+    el: grid, update, move, extend, showSort,
+    /** The row that is open. @param {string} key */
     select(key) {
-      selected = key;
-      goal = -1;
-      if (key && !active) active = key;
+      opened = key;
+      const at = key && active.index < 0 ? options.indexOf(key) : -1;
+      if (at >= 0) Object.assign(active, { key, index: at });
       update();
+    },
+    /** @param {Column[]} next */
+    setColumns(next) {
+      if (next.length === columns.length && next.every((column, i) => column === columns[i])) return;
+      const isFocused = hasFocus();
+      columns = next;
+      showHead();
+      list.clear();
+      if (isFocused && active.index >= 0) activate(active.index);
+    },
+    /** Another list is shown, from its top. */
+    reset() {
+      Object.assign(active, { key: "", index: -1 });
+      anchor = -1;
+      isOpening = false;
+      list.place = 0;
     },
     /** @param {string} key @param {boolean} isFocused */
     goTo(key, isFocused) {
-      const at = indexOf(key);
+      const at = options.indexOf(key);
       if (at >= 0) activate(at, isFocused);
     },
     focus() {
-      const at = Math.max(0, indexOf(active || selected));
-      if (options.count()) activate(at);
+      if (options.count()) activate(Math.max(0, current()));
       else grid.focus();
     },
     hasFocus,
-    /** @param {string} sort */
-    showSort(sort) {
-      columns.forEach((column, i) => {
-        const isMine = column.sort && sort.replace("-", "") === column.sort;
-        setAttr(head.children[i], "aria-sort", isMine ? (sort.startsWith("-") ? "descending" : "ascending") : null);
-      });
-    },
+    get activeKey() { return active.key; },
+    activeRow: () => (active.index >= 0 ? options.rowAt(active.index) : undefined),
+    get place() { return list.place; },
+    set place(pixels) { list.place = pixels; },
     destroy: () => list.destroy(),
   };
+
+  function hasFocus() {
+    return grid.contains(document.activeElement) && document.activeElement !== grid;
+  }
+}
+
+/** @param {HTMLElement} cell */
+function blank(cell) {
+  put(cell);
+  for (const name of ["title", "data-mark", "data-term"]) cell.removeAttribute(name);
 }
 
 /** @param {Column} column @param {Options} options */
 function headCell(column, options) {
   const cell = h("div", { role: "columnheader", class: `c-${column.key} ${column.cls ?? ""}`, title: column.title });
-  if (!column.sort || !options.onSort) return put(cell, column.label);
+  if (!column.sort || !options.onSort) return put(cell, column.key === "mark" ? h("span", { class: "sr" }, column.label) : column.label);
   const button = h("button", {
     type: "button", title: `Sort by ${column.label.toLowerCase()}`,
     onclick: () => options.onSort?.(cell.getAttribute("aria-sort") === "descending" ? `${column.sort}` : `-${column.sort}`),

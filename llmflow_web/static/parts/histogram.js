@@ -1,60 +1,51 @@
 // @ts-check
-/** Calls over time in a strip of 48 px, errors at the foot; dragging chooses a range. */
-import { count, stamp } from "../lib/format.js";
-import { h, put, s } from "./dom.js";
+/** Calls over time in a strip of 48 px, errors at the foot. What a hand does with it comes when one is near. */
+import { count, stamp } from "../lib/figures.js";
+import { h, put, s, setAttr, setText } from "./nodes.js";
 
-/** @param {HTMLElement} el @param {{onRange: (from: number, to: number) => void}} options */
-export function mountHistogram(el, { onRange }) {
-  const svg = s("svg", { preserveAspectRatio: "none", role: "img", "aria-label": "Calls over time" });
-  const strip = h("div", { class: "strip", hidden: true }, svg);
+const HIGH = 30; // units of the drawing
+
+/** @typedef {{start: number, end: number, count: number, errors: number}} Bucket */
+/** @typedef {{onRange: (from: number, to: number) => void, onClear: () => void}} Options */
+
+/** @param {HTMLElement} el @param {Options} options */
+export function mountHistogram(el, options) {
+  const svg = s("svg", { preserveAspectRatio: "none", "aria-hidden": "true" });
+  const ends = [h("span"), h("span")];
+  const strip = h("div", { class: "strip", tabindex: 0, role: "slider", "aria-label": "Calls over time", "aria-valuemin": 0, "aria-valuemax": 0, "aria-valuenow": 0 }, svg, h("div", { class: "ends", "aria-hidden": "true" }, ends));
   el.append(strip);
+  /** @type {Bucket[]} */
   let data = [];
-  let drag = null;
-  const mark = s("rect", { class: "sel", y: 0, height: 40, width: 0 });
-  const at = (event) => {
-    const box = svg.getBoundingClientRect();
-    return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * data.length;
-  };
-  strip.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    strip.setPointerCapture(event.pointerId);
-    drag = at(event);
-  });
-  strip.addEventListener("pointermove", (event) => {
-    const here = at(event);
-    const bucket = data[Math.min(data.length - 1, Math.floor(here))];
-    if (bucket) strip.title = `${stamp(bucket.start)}: ${count(bucket.count)} calls, ${count(bucket.errors)} errors`;
-    if (drag === null) return;
-    mark.setAttribute("x", Math.min(drag, here));
-    mark.setAttribute("width", Math.abs(here - drag));
-  });
-  strip.addEventListener("pointerup", (event) => {
-    if (drag === null) return;
-    const [from, to] = [drag, at(event)].sort((a, b) => a - b);
-    drag = null;
-    mark.setAttribute("width", 0);
-    const first = data[Math.floor(from)];
-    const last = data[Math.min(data.length - 1, Math.floor(to))];
-    if (first && last) onRange(Math.floor(first.start), Math.ceil(last.end));
-  });
+  /** @type {{isBusy: boolean, show: () => void}|undefined} */
+  let range;
+  /** @type {Promise<any>|undefined} */
+  let coming;
+  const bring = () => { coming ??= import("./range.js").then((module) => { range = module.mountRange(strip, svg, () => data, options); }); };
+  for (const name of ["pointerenter", "focusin"]) el.addEventListener(name, bring, { once: true });
 
   return {
+    /** Whether somebody is choosing a range right now. */
+    get isBusy() { return Boolean(range?.isBusy); },
+    /** How many calls there are in all. */
+    get total() { return data.reduce((sum, one) => sum + one.count, 0); },
+    /** @param {any} answer of /api/histogram */
     update(answer) {
-      const list = answer.buckets ?? answer ?? [];
-      const start = (one) => one.start ?? one.bucket ?? one.timestamp ?? one.from;
-      const step = list.length > 1 ? start(list[1]) - start(list[0]) : 60_000;
-      data = list.map((one) => ({ start: start(one), end: one.end ?? start(one) + step - 1, count: one.count ?? one.requests ?? 0, errors: one.errors ?? one.error_count ?? 0 }));
+      const list = answer.buckets ?? [];
+      const start = (/** @type {any} */ one) => one.timestamp ?? one.start;
+      const width = answer.bucket_ms ?? (list.length > 1 ? start(list[1]) - start(list[0]) : 60_000);
+      data = list.map((/** @type {any} */ one) => ({ start: start(one), end: start(one) + width - 1, count: one.count ?? 0, errors: one.errors ?? 0 }));
       const most = Math.max(1, ...data.map((one) => one.count));
-      const total = data.reduce((sum, one) => sum + one.count, 0);
-      strip.hidden = total === 0;
-      svg.setAttribute("viewBox", `0 0 ${data.length || 1} 40`);
-      const rect = (i, y, height, cls) => height && s("rect", { class: cls, x: i + 0.08, width: 0.84, y, height });
-      put(svg, data.map((one, i) => {
-        const high = one.count ? Math.max(2, (one.count / most) * 40) : 0;
-        const bad = one.errors ? Math.max(2, (one.errors / most) * 40) : 0;
-        return [rect(i, 40 - high, high, "n"), rect(i, 40 - bad, bad, "e")];
-      }), mark);
-      svg.setAttribute("aria-label", `${count(total)} calls over time, ${count(data.reduce((sum, one) => sum + one.errors, 0))} errors`);
+      strip.hidden = this.total === 0;
+      svg.setAttribute("viewBox", `0 0 ${data.length || 1} ${HIGH}`);
+      const rect = (/** @type {number} */ i, /** @type {number} */ n, /** @type {string} */ cls) => {
+        const high = n ? Math.max(2, (n / most) * HIGH) : 0;
+        return n ? s("rect", { class: cls, x: i + 0.08, width: 0.84, y: HIGH - high, height: high }) : null;
+      };
+      put(svg, data.map((one, i) => [rect(i, one.count, "n"), rect(i, one.errors, "e")]));
+      if (data.length) [data[0].start, data[data.length - 1].end + 1].forEach((ms, i) => setText(ends[i], Date.now() - ms < 60_000 ? "now" : stamp(ms).replace(/:\d\d$/, "")));
+      setAttr(strip, "aria-valuemax", Math.max(0, data.length - 1));
+      setAttr(strip, "aria-valuetext", `${count(this.total)} calls`);
+      range?.show();
     },
   };
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /** The keyboard map: layers of single keys (the newest layer first) and the `g x` sequences. Silent while someone types. */
-import { stored } from "./dom.js";
+import { stored } from "./nodes.js";
 
 /** @typedef {Record<string, (event: KeyboardEvent) => void|boolean>} KeyMap return false = not mine, let it go on */
 
@@ -16,6 +16,11 @@ export function use(map) {
     const at = layers.indexOf(map);
     if (at >= 0) layers.splice(at, 1);
   };
+}
+
+/** Whether single keys are switched off. */
+export function isOff() {
+  return stored("llmflow-keys") === "off";
 }
 
 /** @param {EventTarget|null} target */
@@ -40,7 +45,7 @@ function press(event) {
   if (!name) return;
   if (isTyping(event.target) && name !== "Escape" && !name.startsWith("mod+")) return;
   const isSingle = name.length === 1;
-  if (isSingle && stored("llmflow-keys") === "off") return;
+  if (isSingle && isOff()) return;
   // keys that press the focused button or link are its own
   if ((name === " " || name === "Enter") && event.target instanceof HTMLElement && event.target.closest("button, a, summary, [role=tab]")) return;
   if (prefix && event.timeStamp - prefixAt < 1200 && isSingle) name = `${prefix} ${name}`;
@@ -59,12 +64,3 @@ function press(event) {
 }
 
 document.addEventListener("keydown", press);
-
-/** What the help shows. @type {[string, [string, string][]][]} */
-export const HELP = [
-  ["Anywhere", [["/", "Search"], ["?", "This help"], ["t", "Theme: auto, light, dark"], ["Space", "Pause or resume live"], ["r", "Reload"],
-    ["g t", "Traces"], ["g s", "Sessions"], ["g a", "Analytics"], ["g o", "Models"], ["g l", "Logs"], ["g m", "Metrics"], ["g i", "Timeline"], ["g u", "Setup"]]],
-  ["In a list", [["j  ↓", "Next row"], ["k  ↑", "Previous row"], ["Home  End", "First, last row"], ["PgUp  PgDn", "One page"], ["Enter  →", "Open"], ["Esc", "Close the detail, then clear the search"]]],
-  ["In a trace", [["1 … 5", "Tabs"], ["[  ]", "Previous, next trace"], ["y", "Copy link"], ["Y", "Copy as cURL"], ["c", "Mark, then compare with the marked"], ["/", "Find in the trace"], ["Enter  Shift+Enter", "Next, previous match"]]],
-  ["In the waterfall", [["↑ ↓", "Previous, next span"], ["← →", "Fold, unfold"], ["o  O", "Fold all, unfold all"], ["e  E", "Next, previous error"], ["+  -", "Zoom in, out"], ["0", "Whole trace"]]],
-];

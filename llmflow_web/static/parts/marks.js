@@ -16,7 +16,6 @@ export function mountMarks(root, { onCount }) {
 
   function collect() {
     found = [];
-    at = -1;
     if (text) {
       const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT, (node) => (node.parentElement?.closest("button, select, .tree, .find, .tree-tools, .segments") ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT));
       while (found.length < MOST && walker.nextNode()) {
@@ -29,6 +28,7 @@ export function mountMarks(root, { onCount }) {
         }
       }
     }
+    if (at >= found.length) at = -1;
     paint();
     onCount(found.length);
   }
@@ -40,12 +40,14 @@ export function mountMarks(root, { onCount }) {
   }
 
   const again = debounce(80, () => { if (text) collect(); });
-  const watcher = new MutationObserver(again);
+  // the tree's rows come and go with every scroll, and are not searched here
+  const watcher = new MutationObserver((changes) => { if (changes.some(({ target }) => !(target instanceof Element ? target : target.parentElement)?.closest(".tree"))) again(); });
 
   return {
     /** @param {string} wanted */
     find(wanted) {
       text = wanted.trim();
+      at = -1;
       if (text) watcher.observe(root, { childList: true, subtree: true, characterData: true });
       else watcher.disconnect();
       collect();

@@ -1,6 +1,6 @@
 // @ts-check
 /** All bars of a great trace in a strip; dragging over it chooses what the waterfall shows. For the pointer only: keys zoom the tree itself. */
-import { kindOf } from "../lib/outcome.js";
+import { kindOf } from "../lib/kinds.js";
 import { WHOLE, bar, between } from "../lib/waterfall.js";
 import { h } from "./dom.js";
 

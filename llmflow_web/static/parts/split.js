@@ -1,6 +1,6 @@
 // @ts-check
 /** List beside detail with a line to drag; arrows move it too; the width is kept. */
-import { h, setAttr, store, stored } from "./dom.js";
+import { h, setAttr, store, stored } from "./nodes.js";
 
 const KEY = "llmflow-split";
 
@@ -23,29 +23,13 @@ export function mountSplit(el, labels) {
   }
   set(Number(stored(KEY)) || 44, false);
 
-  line.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-    const step = { ArrowLeft: -2, ArrowRight: 2, Home: -100, End: 100 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    set(share + step);
-  });
-  line.addEventListener("dblclick", () => set(44));
-  line.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
-    event.preventDefault();
-    line.setPointerCapture(event.pointerId);
-    line.classList.add("is-dragged");
-  });
-  line.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
-    if (!line.hasPointerCapture(event.pointerId)) return;
-    const box = split.getBoundingClientRect();
-    set(((event.clientX - box.left) / box.width) * 100);
-  });
-  line.addEventListener("lostpointercapture", () => line.classList.remove("is-dragged"));
-
   return {
     list, detail,
     get isOpen() { return split.classList.contains("is-open"); },
     /** @param {boolean} isOpen */
-    open(isOpen) { split.classList.toggle("is-open", isOpen); },
+    open(isOpen) {
+      split.classList.toggle("is-open", isOpen);
+      if (isOpen && !line.dataset.ready) import("./separator.js").then((module) => module.mountSeparator(line, split, { get: () => share, set }));
+    },
   };
 }

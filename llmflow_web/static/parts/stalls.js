@@ -7,8 +7,8 @@ import { debounce } from "./dom.js";
 const LOOK_MS = 150;
 const MOST_AT_ONCE = 40;
 
-/** @param {() => void} onNew */
-export function mountStalls(onNew) {
+/** @param {string} trace @param {() => void} onNew */
+export function mountStalls(trace, onNew) {
   /** @type {Map<string, import("../lib/waterfall.js").Range[]>} */
   const known = new Map();
 
@@ -18,7 +18,7 @@ export function mountStalls(onNew) {
     for (const span of wanted) known.set(span.id, []);
     let isNew = false;
     for (const span of wanted) {
-      const found = stalls(await arrivalsOf(span));
+      const found = stalls(await arrivalsOf({ id: span.id, trace_id: span.trace_id ?? trace }));
       known.set(span.id, found);
       isNew ||= found.length > 0;
     }

@@ -2,13 +2,13 @@
 /** A plain table from rows and columns, for lists of a few hundred. */
 import { failure, h } from "./dom.js";
 
-/** @typedef {{label: string, cls?: string, cell: (row: any) => import("./dom.js").Kid}} PlainColumn */
+/** @typedef {{label: string, cls?: string, isHead?: boolean, title?: string, cell: (row: any) => import("./dom.js").Kid}} PlainColumn `isHead`: it names its row */
 
 /** @param {PlainColumn[]} columns @param {{label: string, isError?: (row: any) => boolean}} options */
 export function table(rows, columns, { label, isError }) {
   return h("div", { class: "scroll wide", tabindex: 0, role: "region", "aria-label": label }, h("table", null,
-    h("thead", null, h("tr", null, columns.map((column) => h("th", { scope: "col", class: column.cls }, column.label)))),
-    h("tbody", null, rows.map((row) => h("tr", { class: isError?.(row) ? "is-error" : null }, columns.map((column) => h("td", { class: column.cls }, column.cell(row))))))));
+    h("thead", null, h("tr", null, columns.map((column) => h("th", { scope: "col", class: column.cls, title: column.title }, column.label)))),
+    h("tbody", null, rows.map((row) => h("tr", { class: isError?.(row) ? "is-error" : null }, columns.map((column) => (column.isHead ? h("th", { scope: "row", class: column.cls }, column.cell(row)) : h("td", { class: column.cls }, column.cell(row)))))))));
 }
 
 /** A screen that asks once and shows the answer: loading, failure and reload are the same everywhere.

@@ -1,7 +1,8 @@
 // @ts-check
 /** Spans as a tree with bars beside it: role=treegrid, windowed; arrows fold and move, + - 0 and dragging zoom. */
 import * as format from "../lib/format.js";
-import { kindOf, outcome, title } from "../lib/outcome.js";
+import { kindOf } from "../lib/kinds.js";
+import { outcome, title } from "../lib/outcome.js";
 import { flatten, foldable, joinedId, nextRow, startOf, withTwins } from "../lib/tree.js";
 import * as w from "../lib/waterfall.js";
 import { h, icon, put, setAttr, setText } from "./dom.js";
@@ -16,8 +17,8 @@ const LENGTHS = /** @type {const} */ ([["time", "Time"], ["cost", "Cost"], ["tok
 
 /** @typedef {{how: "click"|"key"|"jump"}} Picked */
 
-/** @param {HTMLElement} el @param {{roots: any[], rows: import("../lib/tree.js").Row[], onSelect: (span: any, picked: Picked) => void}} options */
-export function mountWaterfall(el, { roots: given, rows: flat, onSelect }) {
+/** @param {HTMLElement} el @param {{roots: any[], rows: import("../lib/tree.js").Row[], trace: string, onSelect: (span: any, picked: Picked) => void}} options */
+export function mountWaterfall(el, { roots: given, rows: flat, trace, onSelect }) {
   const folded = new Set();
   let roots = withTwins(given, flat);
   let all = rowsOf(given, flat);
@@ -40,7 +41,7 @@ export function mountWaterfall(el, { roots: given, rows: flat, onSelect }) {
   map.el.hidden = all.length <= MINIMAP_SPANS;
   takeHeight(); // all that takes room stands before the window of rows measures it
   const list = mountWindow(tree, { rowHeight: ROW, top: ROW, role: "rowgroup", keyAt: (i) => rows[i]?.span.id, make, render, onRange: (first, last) => stalls.look(rows.slice(first, last).map((row) => row.span)) });
-  const stalls = mountStalls(() => list.update(rows.length, indexOf(selected)));
+  const stalls = mountStalls(trace, () => list.update(rows.length, indexOf(selected)));
   const zooming = mountLane(tree, { lane, view: () => chart.view, onView: setView });
 
   /** The rows are known already where nothing was joined: a great tree is walked through once. @param {any[]} before */

@@ -47,7 +47,15 @@ export function mountTrace(el, state, list) {
         showSpan();
         return follow(query);
       }
-      const [detail, tree] = await Promise.all([ask(signal), askTree(signal), stylesheet("/css/trace.css")]);
+      shown.spans = [];
+      const coming = ask(signal).catch((error) => error);
+      const [first, tree] = await Promise.all([coming, askTree(signal), stylesheet("/css/trace.css")]);
+      let detail = first;
+      if (first instanceof Error) {
+        take(null, tree);
+        if (traceOf(shown.span) === shown.trace) throw first;
+        detail = await ask(signal);
+      }
       if (signal.aborted) return undefined;
       take(detail, tree);
       await build(query);
@@ -59,8 +67,12 @@ export function mountTrace(el, state, list) {
 
   /** @param {AbortSignal} signal */
   function ask(signal) {
-    // a span's id is sure only within its trace
-    return get(`/api/traces/${encodeURIComponent(shown.span || shown.trace)}`, shown.span ? { trace_id: shown.trace } : {}, signal);
+    return get(`/api/traces/${encodeURIComponent(shown.span || shown.trace)}`, shown.span ? { trace_id: traceOf(shown.span) } : {}, signal);
+  }
+
+  /** A span's id is sure only within its trace; a call that an application's span was joined to may be of another. @param {string} id */
+  function traceOf(id) {
+    return shown.spans.find((span) => span.id === id)?.trace_id ?? shown.trace;
   }
 
   /** @param {AbortSignal} signal */
@@ -178,7 +190,7 @@ export function mountTrace(el, state, list) {
     return {
       spans: shown.spans, onSpan: (/** @type {any} */ span) => go({ span: span.id, tab: tabs?.chosen === "waterfall" ? "waterfall" : "" }),
       before: before ? async () => {
-        const { messages } = await get(`/api/traces/${encodeURIComponent(before.id)}`, { trace_id: shown.trace }, asking.signal);
+        const { messages } = await get(`/api/traces/${encodeURIComponent(before.id)}`, { trace_id: traceOf(before.id) }, asking.signal);
         return [...(messages?.input ?? []), ...(messages?.output ?? [])];
       } : undefined,
     };
@@ -191,7 +203,7 @@ export function mountTrace(el, state, list) {
       const top = h("div", { class: "waterfall" });
       beneath = h("div", { class: "beneath", role: "region", "aria-label": "Selected span", tabindex: 0 });
       panel.append(top, beneath);
-      waterfall = mountWaterfall(top, { roots: shown.tree?.spans ?? [{ ...shown.detail.trace, children: [] }], rows: shown.rows, onSelect: (span, { how }) => (how === "key" ? pickSoon(span.id) : pick(span.id, false)) });
+      waterfall = mountWaterfall(top, { roots: shown.tree?.spans ?? [{ ...shown.detail.trace, children: [] }], rows: shown.rows, trace: shown.trace, onSelect: (span, { how }) => (how === "key" ? pickSoon(span.id) : pick(span.id, false)) });
       waterfall.select(shown.detail.trace.id);
       find?.renew();
       showBeneath();

@@ -1,60 +1,103 @@
 // @ts-check
 /** The start screen: filter bar, calls over time, the live list, and beside it the trace that was opened. */
-import { get, isAbort, list } from "../feed/api.js";
-import { empty, fromSearch, isActive, toApi, toSearch } from "../lib/filter.js";
-import { count, plural } from "../lib/format.js";
-import { Pages, keyOf } from "../lib/pages.js";
-import { COLUMNS } from "../parts/columns.js";
-import { announce, failure, h, notice, put, setText } from "../parts/dom.js";
+import { get } from "../feed/api.js";
+import { Rows } from "../feed/rows.js";
+import { empty, fromSearch, isActive, toSearch } from "../lib/filter.js";
+import { count, plural } from "../lib/figures.js";
+import { keyOf } from "../lib/pages.js";
+import { COLUMNS, fit } from "../parts/columns.js";
+import { announce, h, put, setText, stylesheet } from "../parts/nodes.js";
 import { mountFilterBar } from "../parts/filterbar.js";
-import { mountGrid } from "../parts/grid.js";
+import { ROW, mountGrid } from "../parts/grid.js";
 import { mountHistogram } from "../parts/histogram.js";
-import { use } from "../parts/keys.js";
+import { isOff, use } from "../parts/keys.js";
 import { mountSplit } from "../parts/split.js";
 
-const PAGE = 100;
-const COMMIT_MS = 250; // at most four commits to the page a second, however fast rows come
+const STRIP_MS = 5000;
+const AGE_MS = 15_000;
+const RUNNING_MS = 500;
+const STILL_MS = 5000; // for those who want nothing to move
+const DETAIL = ["span", "tab", "find"]; // of the address, belong to the open trace
+
+/** @typedef {import("../lib/filter.js").Filter} Filter */
 
 /** @param {HTMLElement} el @param {import("../state.js").State} state */
 export function mount(el, state) {
   el.append(h("h1", { class: "sr" }, "Traces"));
   const split = mountSplit(el, { list: "Traces", detail: "Trace" });
-  const bar = mountFilterBar(split.list, { onChange: changed });
-  const strip = mountHistogram(split.list, { onRange: (from, to) => changed({ ...filter, since: "", from: String(from), to: String(to) }, false) });
+  const bar = mountFilterBar(split.list, { onChange: changed, columns: buildColumns });
+  const strip = mountHistogram(split.list, {
+    onRange: (from, to) => changed({ ...filter, since: "", from: String(from), to: String(to) }),
+    onClear: () => { if (filter.since || filter.from || filter.to) changed({ ...filter, since: "", from: "", to: "" }); },
+  });
+  const note = h("p", { class: "hint", role: "status", hidden: true }); // what of the search the server could not read
   const area = h("div", { class: "list-area" });
+  const chosenBar = h("div", { class: "chosen", role: "region", "aria-label": "Selected traces", hidden: true });
   const fresh = h("button", { type: "button", class: "button primary new-rows", hidden: true, onclick: takeWaiting });
   const message = h("div", { hidden: true });
-  const note = h("p", { class: "hint", role: "status", hidden: true }); // what of the search the server could not read
-  split.list.append(note, area);
+  split.list.append(note, area, chosenBar);
   let filter = empty();
-  let pages = new Pages();
-  let isLoaded = false;
-  let hasMissed = false; // rows came while the list was being asked for
-  let asking = new AbortController();
-  /** Rows that came while the list must not move. @type {Map<string, any>} */
-  const waiting = new Map();
-  let queue = [];
-  let commit = 0;
   let isPointed = false;
-  const loading = new Set();
+  /** What Back has to bring back once the rows are there. @type {{place: number, key: string}|null} */
+  let wanted = null;
+  let step = -1; // the row the detail waits for
+  const rows = new Rows(state.live, { isStill: () => grid.place < 4 && !isPointed && !grid.hasFocus() });
+  const isMarked = (/** @type {any} */ row) => state.chosen.has(row.trace_id);
+  /** @type {Promise<any>|undefined} */
+  let choosing;
+  /** What can be done with selected rows comes when one is. @param {(choice: any) => void} run */
+  const choose = (run) => {
+    choosing ??= import("../parts/choice.js").then((module) => module.mountChoice(chosenBar, state.chosen, {
+      onChange: () => grid.update(), compare: (a, b) => state.go(`/diff/${encodeURIComponent(a)}/${encodeURIComponent(b)}`),
+      removed: (ids) => { rows.forget(ids); showAll(); setTimeout(() => grid.focus()); }, hint: (text) => announce(text, true),
+    }));
+    choosing.then(run);
+  };
+  const marking = {
+    x: (/** @type {any} */ row) => choose((choice) => choice.set([row], !isMarked(row))),
+    c: (/** @type {any} */ row) => choose((choice) => choice.compare(row)), Delete: (/** @type {any} */ row) => choose((choice) => choice.remove(row)),
+  };
   const grid = mountGrid(area, {
-    label: "Traces", name: "traces", columns: COLUMNS, keyOf, count: () => pages.length, isComplete: () => pages.isComplete,
-    rowAt: (i) => pages.at(i), hrefOf: addressOf, open: (row) => state.go(addressOf(row)), onRange: fetchRange,
-    decorate: (node, row) => node.classList.toggle("is-error", (row.status ?? 0) >= 400),
-    onSort: (sort) => changed({ ...filter, sort: sort === "-time" ? "" : sort }, false),
+    label: "Traces", name: "traces", columns: fit(area.clientWidth || 1000, "").columns, keyOf, hrefOf: addressOf,
+    count: () => rows.pages.length, isComplete: () => rows.pages.isComplete, rowAt: (i) => rows.pages.at(i), indexOf: (key) => rows.pages.indexOf(key),
+    reach: (index) => rows.pages.reach(index), onRange: (first, last) => rows.want(first, last), open, decorate,
+    onSort: (sort) => changed({ ...filter, sort: sort === "-time" ? "" : sort }),
+    isMarked, onMark: (some, isOn) => choose((choice) => choice.set(some, isOn)), keys: Object.fromEntries(Object.entries(marking).map(([key, run]) => [key, (row) => { if (key.length > 1 || !isOff()) run(row); }])),
   });
   area.append(fresh, message);
+
+  // ---- the detail
   /** @type {Promise<any>|undefined} */
   let coming;
+  /** @type {any} */
   let detail = null;
+  let isByKey = false;
   const close = () => state.go(`/traces${toSearch(filter)}`);
-  /** The detail's modules are fetched when someone comes near the list: the first screen does without. */
-  const bring = () => { coming ??= import("./trace.js").then((module) => { detail = module.mountTrace(split.detail, state, { close, step }); }); return coming; };
+  /** Its modules come when someone comes near the list. */
+  const bring = () => { coming ??= Promise.all([import("./trace.js"), stylesheet("/css/parts.css")]).then(([module]) => { detail = module.mountTrace(split.detail, state, { close, step: stepBy }); }); return coming; };
   area.addEventListener("pointerenter", () => { isPointed = true; bring(); });
   area.addEventListener("focusin", bring);
-  area.addEventListener("pointerleave", () => { isPointed = false; takeIfStill(); });
-  grid.el.addEventListener("focusout", () => setTimeout(takeIfStill));
+  area.addEventListener("pointerleave", () => { isPointed = false; stillAgain(); });
+  grid.el.addEventListener("focusout", () => setTimeout(stillAgain));
 
+  /** @param {any} row @param {boolean} byKey */
+  function open(row, byKey) {
+    isByKey = byKey;
+    state.go(addressOf(row));
+  }
+
+  /** @param {import("../state.js").Route} route */
+  async function showDetail(route) {
+    const isMoving = isByKey;
+    isByKey = false;
+    await bring();
+    if (state.route !== route) return;
+    await detail.show(route);
+    // the keyboard must not stay behind a list that made room
+    if (state.route === route && (isMoving || !grid.el.checkVisibility())) detail.focus();
+  }
+
+  /** @param {any} row */
   function addressOf(row) {
     const query = new URLSearchParams(toSearch(filter));
     if ((row.span_count ?? 1) > 1 && row.parent_id) query.set("span", row.id);
@@ -62,192 +105,206 @@ export function mount(el, state) {
     return `/traces/${encodeURIComponent(row.trace_id ?? row.id)}${text ? `?${text}` : ""}`;
   }
 
-  /** @param {typeof filter} next @param {boolean} isTyping */
-  function changed(next, isTyping) {
-    const path = state.route.params.trace ? `/traces/${encodeURIComponent(state.route.params.trace)}` : "/traces";
-    state.go(path + toSearch(next), { replace: isTyping });
-  }
-
-  const query = () => ({ roots: "1", ...toApi(filter) });
-
-  async function load() {
-    asking.abort();
-    asking = new AbortController();
-    const { signal } = asking;
-    hasMissed = false;
-    state.live.subscribe(filter.sort ? null : toApi(filter), true); // children too: they change their root's sums
-    loading.clear();
-    try {
-      const first = await list({ roots: 1, limit: PAGE, ...toApi(filter) }, signal);
-      pages = new Pages();
-      pages.append(first.rows, null, first.next);
-      waiting.clear();
-      isLoaded = true;
-      state.live.knows(Math.max(0, ...first.rows.map((row) => row.change ?? row.seq ?? 0)));
-      if (hasMissed) refresh();
-      note.hidden = !first.note;
-      setText(note, first.note ?? "");
-      grid.el.scrollTop = 0;
-      grid.select(split.isOpen ? keyIn(state.route) : "");
-      showAll();
-      if (isActive(filter)) announce(pages.length ? `${plural(pages.length, "trace")}${pages.isComplete ? "" : " and more"}` : "No traces match");
-    } catch (error) {
-      if (isAbort(error)) return;
-      put(message, failure(error, load));
-      message.hidden = false;
-      grid.el.hidden = true;
-    }
-    loadStrip(signal);
-  }
-
-  /** @param {AbortSignal} signal */
-  async function loadStrip(signal) {
-    try {
-      strip.update(await get("/api/histogram", { ...query(), buckets: 60 }, signal));
-    } catch { /* the list stands without it */ }
-  }
-
-  /** Something may have been missed: ask for the first page again and mend the list. */
-  async function refresh() {
-    if (!isLoaded) return void load();
-    try {
-      const first = await list({ roots: 1, limit: PAGE, ...toApi(filter) }, asking.signal);
-      if (filter.sort) return undefined;
-      // a whole new page between us and them: no way to know what lies between, so begin anew
-      const overlaps = !pages.length || first.rows.some((row) => pages.known.has(keyOf(row)) || waiting.has(keyOf(row)));
-      if (overlaps) enqueue("new", first.rows);
-      else load();
-    } catch { /* the live button says that nobody answers */ }
-    return undefined;
-  }
-
-  /** @param {number} first @param {number} last */
-  function fetchRange(first, last) {
-    for (const index of [first, last - 1]) {
-      const place = pages.place(index);
-      if (place && !pages.pages[place.page].rows) fetchPage(place.page);
-    }
-    if (isLoaded && !pages.isComplete && last > pages.length - 30) fetchPage(-1);
-  }
-
-  /** @param {number} index page to fill again, -1 for the next one */
-  async function fetchPage(index) {
-    if (loading.has(index)) return;
-    loading.add(index);
-    const mine = pages;
-    const cursor = index < 0 ? mine.next : mine.pages[index].cursor;
-    try {
-      const page = await list({ roots: 1, limit: PAGE, ...toApi(filter), cursor }, asking.signal);
-      if (mine !== pages) return;
-      if (index < 0) mine.append(page.rows, cursor, page.next);
-      else mine.refill(index, page.rows);
-      requestAnimationFrame(showAll);
-    } catch { /* scrolling on asks again */ } finally {
-      if (mine === pages) loading.delete(index);
+  /** @param {number} by */
+  function stepBy(by) {
+    const at = rows.pages.indexOf(keyIn(state.route)); // the address leads, not what has been loaded so far
+    const to = at + by;
+    step = -1;
+    if (at < 0 || to < 0 || to >= rows.pages.length) announce(by > 0 ? "Last trace" : "First trace");
+    else if (rows.pages.at(to)) state.go(addressOf(rows.pages.at(to)), { replace: true });
+    else {
+      step = to;
+      rows.want(to, to + 1);
     }
   }
 
-  // ---- live
-  /** @param {string} op */
-  function enqueue(op, rows) {
-    hasMissed = true;
-    queue.push(...rows.map((row) => ({ op, row })));
-    commit ||= window.setTimeout(work, document.hidden ? 2000 : COMMIT_MS);
+  /** @param {import("../state.js").Route} route */
+  function keyIn(route) {
+    const { trace } = route.params;
+    const span = new URLSearchParams(route.search).get("span");
+    const { known } = rows.pages;
+    if (span && known.has(`${trace}/${span}`)) return `${trace}/${span}`;
+    for (const [key, row] of known) if (row.trace_id === trace || row.id === trace) return key;
+    return "";
   }
 
-  function work() {
-    commit = 0;
-    const todo = queue;
-    queue = [];
-    for (const { op, row } of todo) {
-      const key = keyOf(row);
-      if (op === "delete") removeTrace(row.trace_id);
-      else if (row.is_root === false) {
-        pages.remove(key); // its parent has come after it
-        adopt(row);
-      } else if (pages.known.has(key)) pages.upsert(row);
-      else waiting.set(key, row);
-    }
-    takeIfStill();
-    showAll();
+  // ---- the list
+  /** @param {Filter} next @param {boolean} [isTyping] */
+  function changed(next, isTyping = false) {
+    const query = new URLSearchParams(toSearch(next));
+    const isOpen = Boolean(state.route.params.trace);
+    if (isOpen) for (const [name, value] of new URLSearchParams(location.search)) if (DETAIL.includes(name)) query.set(name, value);
+    const path = isOpen ? `/traces/${encodeURIComponent(state.route.params.trace)}` : "/traces";
+    state.go(`${path}${query.size ? `?${query}` : ""}`, { replace: isTyping });
   }
 
-  /** @param {string} id */
-  function removeTrace(id) {
-    for (const list of [waiting, pages.known]) for (const [key, row] of list) if (row.trace_id === id) { waiting.delete(key); pages.remove(key); }
+  /** @param {HTMLElement} node @param {any} row */
+  function decorate(node, row) {
+    node.classList.toggle("is-error", (row.status ?? 0) >= 400);
+    node.classList.toggle("is-running", Boolean(row.running));
   }
 
-  /** A child has come: its root shows the sums. */
-  function adopt(row) {
-    for (const root of pages.known.values()) {
-      if (root.trace_id !== row.trace_id) continue;
-      for (const key of ["span_count", "error_count", "trace_cost", "trace_tokens", "trace_unpriced"]) if (row[key] != null) root[key] = row[key];
-    }
+  let known = COLUMNS;
+  async function fitColumns() {
+    if (!area.clientWidth) return;
+    if (filter.cols && known === COLUMNS) known = (await import("../parts/morecolumns.js")).ALL;
+    const { columns, template, least } = fit(area.clientWidth, filter.cols, known);
+    grid.el.style.setProperty("--cols", template);
+    grid.el.style.setProperty("--least", `${least}px`);
+    grid.setColumns(columns);
   }
 
-  /** Only the top of an untouched list may move. */
-  function isStill() {
-    return grid.el.scrollTop < 4 && !isPointed && !grid.hasFocus();
-  }
-
-  function takeIfStill() {
-    if (waiting.size && isStill()) takeWaiting();
-  }
-
-  function takeWaiting() {
-    if (waiting.size > 1) announce(`${plural(waiting.size, "new trace")}`);
-    for (const row of [...waiting.values()].sort((a, b) => a.timestamp - b.timestamp)) pages.upsert(row);
-    waiting.clear();
-    if (document.activeElement === fresh || !isStill()) {
-      grid.el.scrollTop = 0;
-      if (document.activeElement === fresh && pages.length) grid.goTo(keyOf((pages.at(0))), true);
-    }
-    showAll();
+  /** @param {HTMLElement} panel */
+  async function buildColumns(panel) {
+    const views = await import("../parts/views.js");
+    views.buildColumns(panel, { filter, shown: fit(area.clientWidth, filter.cols, known).columns.map((column) => column.key), query: rows.query(), onChange: changed });
   }
 
   function showAll() {
+    if (document.hidden) return; // it catches up when it is looked at
+    const { pages } = rows;
+    const isEmpty = rows.isLoaded && !pages.length && !rows.newCount;
+    grid.el.hidden = isEmpty;
+    if (!isEmpty) message.hidden = true;
     grid.update();
     grid.showSort(filter.sort || "-time");
-    setText(fresh, `${count(waiting.size)} new`);
-    const isEmpty = isLoaded && !pages.length && !waiting.size;
-    fresh.hidden = !waiting.size;
-    grid.el.hidden = isEmpty;
-    message.hidden = !isEmpty;
-    if (isEmpty) showEmpty();
+    const errors = [...rows.waiting.values()].filter((row) => (row.status ?? 0) >= 400).length;
+    const text = `${count(rows.newCount)} new`;
+    fresh.hidden = !rows.newCount;
+    if (fresh.textContent !== text && rows.newCount) announce(`${plural(rows.newCount, "new trace")}${errors ? `, ${plural(errors, "error")}` : ""}`);
+    setText(fresh, text);
+    if (isEmpty && message.hidden) showEmpty();
   }
 
-  function showEmpty() {
-    if (bar.isActive()) {
-      put(message, notice("No trace matches", "Every condition must hold. Take one away, or all of them.", h("button", { type: "button", class: "button primary", onclick: () => bar.clear() }, `Clear filters (${bar.count()})`)));
-    } else {
-      put(message, notice("No calls yet", "LLMFlow is waiting. Point a client's base URL at it and its calls appear here as they happen.", h("a", { class: "button primary", href: "/setup" }, "How to send the first call")));
+  async function showEmpty() {
+    message.hidden = false;
+    const parts = await import("../parts/empty.js");
+    if (!message.hidden) parts.showEmpty(message, { filter, isPaused: state.live.isPaused, clear: bar.clear, onChange: changed, resume: () => state.live.toggle() });
+  }
+
+  rows.addEventListener("change", () => {
+    showAll();
+    restore();
+    if (step >= 0 && rows.pages.at(step)) {
+      const row = rows.pages.at(step);
+      step = -1;
+      state.go(addressOf(row), { replace: true });
     }
+    if (rows.isLoaded) stripTimer ||= window.setTimeout(() => { stripTimer = 0; if (!strip.isBusy && !document.hidden) loadStrip(); }, STRIP_MS);
+  });
+  rows.addEventListener("loaded", (/** @type {any} */ event) => {
+    const told = event.detail.note ?? "";
+    note.hidden = !told;
+    setText(note, told);
+    message.hidden = true;
+    grid.reset();
+    grid.select(split.isOpen ? keyIn(state.route) : "");
+    showAll();
+    restore();
+    loadStrip(true);
+    const { pages } = rows;
+    if (isActive(filter)) announce(pages.length ? `${plural(pages.length, "trace")}${pages.isComplete ? "" : " and more"}` : "No traces match");
+  });
+  rows.addEventListener("failed", async (/** @type {any} */ event) => {
+    const { failure } = await import("../parts/dom.js");
+    put(message, failure(event.detail.error, () => rows.load(filter)));
+    message.hidden = false;
+    grid.el.hidden = true;
+  });
+
+  let stripTimer = 0;
+  /** @param {boolean} [isFresh] the list was asked for anew */
+  async function loadStrip(isFresh = false) {
+    const { signal } = rows.asking;
+    try {
+      const answer = await get("/api/histogram", { ...rows.query(), buckets: 60 }, signal);
+      if (signal.aborted) return;
+      strip.update(answer);
+      if (isFresh) rows.expect(strip.total - rows.newCount);
+    } catch { /* the list stands without it */ }
   }
 
-  /** @param {number} by */
-  function step(by) {
-    const at = pages.indexOf(keyIn(state.route)); // the address leads, not what has been loaded so far
-    const row = at < 0 ? undefined : pages.at(at + by);
-    if (row) state.go(addressOf(row), { replace: true });
-    else announce(by > 0 ? "Last trace" : "First trace");
+  // ---- live
+  function stillAgain() {
+    rows.takeIfStill();
+    showAll();
   }
 
+  function takeWaiting() {
+    const isMine = document.activeElement === fresh;
+    rows.takeWaiting();
+    grid.place = 0;
+    showAll();
+    const first = rows.pages.at(0);
+    if (isMine && first) grid.goTo(keyOf(first), true);
+  }
+
+  // ---- what Back brings back
+  /** @param {any} kept */
+  function remember(kept) {
+    wanted = kept && typeof kept.place === "number" ? kept : null;
+  }
+
+  function restore() {
+    if (!wanted || !rows.isLoaded) return;
+    const { place, key } = wanted;
+    rows.pages.reach(Math.ceil((place + grid.el.clientHeight) / ROW));
+    if (place && Math.abs(grid.place - place) > 1) {
+      grid.update();
+      grid.place = place;
+    }
+    const isThere = rows.pages.known.has(key);
+    if (isThere) grid.goTo(key, false);
+    if (isThere || !key) wanted = null;
+  }
+
+  let keeping = 0;
+  function keep() {
+    keeping ||= window.setTimeout(() => {
+      keeping = 0;
+      if (!wanted) history.replaceState({ ...history.state, list: { place: grid.place, key: grid.activeKey } }, "");
+    }, 150);
+  }
+  grid.el.addEventListener("scroll", keep, { passive: true });
+  grid.el.addEventListener("focusin", keep);
+  for (const name of ["wheel", "pointerdown", "keydown"]) area.addEventListener(name, () => { wanted = null; }, { passive: true });
+
+  // ---- keys
+  const onRow = (/** @type {(row: any) => void} */ run) => () => { const row = grid.activeRow(); if (row) run(row); return Boolean(row); };
+  const resizing = new ResizeObserver(fitColumns);
+  resizing.observe(area);
   const offs = [
     use({
       "/": () => { bar.input.focus(); bar.input.select(); },
       j: () => grid.move(1), k: () => grid.move(-1), ArrowDown: () => grid.move(1), ArrowUp: () => grid.move(-1),
+      "Shift+ArrowDown": () => grid.extend(1), "Shift+ArrowUp": () => grid.extend(-1),
+      x: onRow(marking.x), c: () => marking.c(grid.activeRow()), Delete: () => marking.Delete(grid.activeRow()),
       Escape: escape, "mod+f": findKey,
     }),
-    listen(state.live, "rows", (event) => enqueue(event.detail.op, event.detail.rows)),
-    listen(state.live, "refresh", refresh),
+    listen(state, "term", async (event) => {
+      const { toggled } = await import("../lib/chips.js");
+      changed({ ...filter, q: toggled(filter.q, event.detail.word, event.detail.isExcluded) });
+    }),
+    listen(document, "marked", () => choose(() => {})),
+    listen(document, "visibilitychange", () => { if (!document.hidden) showAll(); }),
+    () => resizing.disconnect(),
   ];
-  const ticker = setInterval(() => { if (!document.hidden) grid.update(); }, 15_000); // "5s", "6m" grow older
 
-  let findAt = 0;
-  /** The browser's own search sees only rows in sight: ours first, its own on the second press. */
-  function findKey() {
-    if (Date.now() - findAt < 3000 && document.activeElement === bar.input) return false;
-    findAt = Date.now();
+  if (state.chosen.size) choose(() => {});
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
+  let shownAt = 0;
+  const ticker = setInterval(() => {
+    const pause = !rows.pages.head.some((row) => row.running) ? AGE_MS : isCalm.matches ? STILL_MS : RUNNING_MS;
+    if (document.hidden || Date.now() - shownAt < pause - 50) return;
+    shownAt = Date.now();
+    grid.update(); // "5s", "6m" grow older, and what runs takes longer
+  }, RUNNING_MS);
+
+  let findAt = -Infinity;
+  /** The browser's search sees only rows in sight: ours first, its own on the second press. @param {KeyboardEvent} event */
+  function findKey(event) {
+    if (event.timeStamp - findAt < 3000 && document.activeElement === bar.input) return false;
+    findAt = event.timeStamp;
     bar.input.focus();
     announce("Search all traces. Press again for the browser's search.");
     return true;
@@ -256,50 +313,49 @@ export function mount(el, state) {
   /** @param {KeyboardEvent} event */
   function escape(event) {
     if (event.target === bar.input) {
-      if (bar.input.value) changed({ ...filter, q: "" }, true);
+      bar.input.value = "";
+      if (filter.q) changed({ ...filter, q: "" }, true);
       grid.focus();
-    } else if (split.isOpen) close();
+    } else if (state.chosen.size && (grid.hasFocus() || !split.isOpen)) choose((choice) => choice.clear());
+    else if (split.isOpen) close();
     else if (bar.isActive()) bar.clear();
     else return false;
     return true;
   }
 
-  bar.loadChoices();
   return {
+    /** @param {import("../state.js").Route} route */
     update(route) {
       const next = fromSearch(route.search);
-      const isNew = !isLoaded || toSearch(next) !== toSearch(filter);
+      const isNew = rows.filter === null || toSearch({ ...next, cols: "" }) !== toSearch({ ...filter, cols: "" });
       filter = next;
+      rows.filter = filter;
       bar.set(filter);
       const isOpen = Boolean(route.params.trace);
       const wasOpen = split.isOpen;
       split.open(isOpen);
-      if (isNew) load();
-      if (isOpen) bring().then(() => state.route === route && detail.show(route));
+      fitColumns();
+      if (isNew) {
+        remember(state.isBack ? history.state?.list : null);
+        rows.load(filter);
+      }
+      if (isOpen) showDetail(route);
       else detail?.clear();
       grid.select(isOpen ? keyIn(route) : "");
       if (wasOpen && !isOpen) grid.focus();
     },
-    reload: () => (split.isOpen ? detail?.reload() : load()),
+    reload: () => (split.isOpen ? detail?.reload() : rows.load(filter)),
     unmount() {
-      asking.abort();
+      rows.end();
       clearInterval(ticker);
-      clearTimeout(commit);
-      state.live.subscribe(null);
+      clearTimeout(stripTimer);
+      clearTimeout(keeping);
       for (const off of offs) off();
+      choosing?.then((choice) => choice.destroy());
       detail?.clear();
       grid.destroy();
     },
   };
-
-  /** @param {import("../state.js").Route} route */
-  function keyIn(route) {
-    const { trace } = route.params;
-    const span = new URLSearchParams(route.search).get("span");
-    if (span && pages.known.has(`${trace}/${span}`)) return `${trace}/${span}`;
-    for (const [key, row] of pages.known) if (row.trace_id === trace || row.id === trace) return key;
-    return "";
-  }
 }
 
 /** @param {EventTarget} target @param {string} name @param {(event: any) => void} run */

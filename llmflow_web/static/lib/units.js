@@ -1,0 +1,29 @@
+// @ts-check
+/** Figures of metrics with their units, as UCUM and OpenTelemetry write them. Pure. */
+import * as format from "./format.js";
+
+const SECONDS = /** @type {Record<string, number>} */ ({ s: 1000, ms: 1, us: 0.001, ns: 1e-6, min: 60_000, h: 3_600_000 });
+const BYTES = /** @type {Record<string, number>} */ ({ By: 1, KiBy: 1024, MiBy: 1024 ** 2, GiBy: 1024 ** 3, bytes: 1 });
+
+/** @param {number|null|undefined} value @param {string|null|undefined} unit */
+export function measure(value, unit) {
+  if (value == null || !Number.isFinite(value)) return format.NONE;
+  if (unit && SECONDS[unit]) return format.duration(value * SECONDS[unit]);
+  if (unit && BYTES[unit]) return format.bytes(Math.round(value * BYTES[unit]));
+  if (unit === "USD") return format.cost(value);
+  const text = Math.abs(value) > 0 && Math.abs(value) < 1 ? String(Number(value.toPrecision(3))) : format.compact(value);
+  const word = unit && unit !== "1" ? unit.replace(/^\{(.*)\}$/, "$1") : "";
+  return word === "%" ? `${text}%` : word ? `${text} ${format.visible(word)}` : text;
+}
+
+/** What a row of the summary comes to: what a sum added up, what a distribution measured on average, what a gauge was on average. */
+export function summaryValue(row) {
+  if (row.metric_type === "sum") return { words: "total", value: row.total };
+  if (row.observations != null) return { words: `mean of ${format.count(row.observations)}`, value: row.avg_double };
+  return { words: "average", value: row.avg_double ?? row.sum_int };
+}
+
+/** @param {{value: number|null}[]} points @returns {number|null} the newest figure there is */
+export function lastOf(points) {
+  return points.findLast((point) => point.value != null)?.value ?? null;
+}
