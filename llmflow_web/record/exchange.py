@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any
 
 from llmflow_web.model import (
@@ -332,7 +333,8 @@ class RowMaker:
             span.total_tokens = (span.prompt_tokens or 0) + (span.completion_tokens or 0)
         bill_foreign(span, row.usage, self._prices, self._providers)
         bodies = [self._foreign_body(body) for body in row.bodies]
-        return Row(span, bodies)
+        is_clean = all(map(is_, bodies, row.bodies))
+        return Row(span, bodies, text=row.text if is_clean else None)
 
     def _foreign_body(self, body: Body) -> Body:
         is_short = len(body.data) <= min(_SHORT_BYTES, self._max_body_bytes)
