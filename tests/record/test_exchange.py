@@ -246,6 +246,12 @@ def test_a_client_that_hangs_up_on_an_error_did_not_break_the_call():
     assert (span.status, span.ending, span.error) == (502, "client_closed", "overloaded (503)")
 
 
+def test_a_client_that_goes_at_the_end_marker_had_the_whole_answer():
+    """SDKs close at [DONE] without waiting for the last chunk of the framing: that is no call broken off."""
+    span = span_of(streamed(STREAM, ending="client_closed"))
+    assert (span.status, span.ending, span.error) == (200, "finished", None)
+
+
 def test_a_lent_key_is_told_of():
     """A call that went out with LLMFlow's own key says so."""
     call = exchange()
