@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The rows of a list: asked for page by page, mended by what comes live. New rows wait until the view says that the list is
- * still. Events: "change" (show again), "loaded" {note}, "failed" {error}.
+ * still. Events: "change" {isLive} (show again), "loaded" {note}, "failed" {error}.
  */
 import { toApi } from "../lib/filter.js";
 import { PAGE, Pages, keyOf } from "../lib/pages.js";
@@ -178,7 +178,7 @@ export class Rows extends EventTarget {
     const roots = new Map([...this.pages.known.values(), ...this.waiting.values()].map((row) => [row.trace_id, row]));
     for (const { op, row } of todo) this.#one(op, row, roots);
     this.takeIfStill();
-    this.#tell("change");
+    this.#tell("change", { isLive: true });
   }
 
   /** @param {string} op @param {any} row @param {Map<string, any>} roots */
