@@ -163,6 +163,7 @@ def test_a_call_an_app_tells_of_twice_side_by_side_counts_once(hand, order, is_o
         hand.insert(*batch)
     assert _joined(hand) == {"inner": "outer"}
     assert _sums(hand)[1:] == (30, 0.25)
+    assert hand.all("SELECT tokens, cost FROM traces") == [(30, 0.25)]
     (root,) = tree(hand.connection, "t")["spans"]
     assert [one["id"] for one in root["children"]] == ["outer", "inner"]
 
