@@ -166,3 +166,21 @@ def test_nothing_moves_under_the_pointer_when_rows_go_above_it(mock: Maker, new_
     server.world.emit({"type": "trace", "op": "delete", "rows": [{"trace_id": f"{5:032x}"}, {"trace_id": f"{6:032x}"}]})
     until(page, f"document.querySelector('{ROWS}[data-key$=\"{61:016x}\"]').ariaRowIndex === '60'")
     assert page.evaluate(where) == before
+
+
+def test_many_that_came_while_away_do_not_take_the_place_of_what_is_read(mock: Maker, new_page: Maker) -> None:
+    """More than a page came while the socket was down: who has scrolled stays there, and a button leads to the new."""
+    server = mock(mock_traces.many(300))
+    page = new_page(expects_errors=True)
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    page.wait_for_selector(".live[data-state=live]")
+    page.evaluate(f"{LIST}.scrollTop = 1400")
+    page.wait_for_selector(f"{ROWS}:has-text('call number 60')")
+    fresh = [mock_traces.simple(5000 + i, preview_in="while away", timestamp=4_000_000_000_000 + i) for i in range(150)]
+    server.world.traces = [*reversed(fresh), *server.world.traces]
+    server.world.drop_sockets()
+    page.wait_for_selector(".new-rows:not([hidden])")
+    assert page.is_visible(f"{ROWS}:has-text('call number 60')")
+    page.click(".new-rows")
+    page.wait_for_selector(f"{ROWS}:has-text('while away')")

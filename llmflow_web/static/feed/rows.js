@@ -108,10 +108,12 @@ export class Rows extends EventTarget {
       const first = await this.#first(this.asking.signal);
       if (this.filter.sort) return;
       const { known } = this.pages;
-      // a whole new page between us and them: begin anew
+      // a whole new page between us and them: begin anew, when nobody looks
       const overlaps = !this.pages.length || first.rows.some((row) => known.has(keyOf(row)) || this.waiting.has(keyOf(row)));
       if (!overlaps && first.rows.length) {
-        this.load(this.filter);
+        this.uncounted = first.rows.length;
+        this.takeIfStill();
+        this.#tell("change");
         return;
       }
       const keys = new Set(first.rows.map(keyOf));
