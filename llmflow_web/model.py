@@ -215,6 +215,7 @@ class Row:
     span: Span
     bodies: Sequence[Body] = ()
     usage: Usage | None = None  # what a row of others is billed by, where its columns say less; not stored
+    text: str | None = None  # its words for the search index, where they are known before it is fed; not stored
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any
 
 from llmflow_web.model import (
@@ -214,6 +215,8 @@ class RowMaker:
         ends += decoder.ends
         for event in events:
             machine.feed(event)
+        if exchange.ending == "client_closed" and machine.is_complete:
+            reading.ending = "finished"  # it had all there was to have, and did not wait for the end of the framing
         machine.finish()
         completion = machine.result
         reading.completion = completion
@@ -332,7 +335,8 @@ class RowMaker:
             span.total_tokens = (span.prompt_tokens or 0) + (span.completion_tokens or 0)
         bill_foreign(span, row.usage, self._prices, self._providers)
         bodies = [self._foreign_body(body) for body in row.bodies]
-        return Row(span, bodies)
+        is_clean = all(map(is_, bodies, row.bodies))
+        return Row(span, bodies, text=row.text if is_clean else None)
 
     def _foreign_body(self, body: Body) -> Body:
         is_short = len(body.data) <= min(_SHORT_BYTES, self._max_body_bytes)
@@ -459,9 +463,10 @@ def _outcome(exchange: Exchange, reading: _Reading) -> tuple[int | None, str | N
     if exchange.is_websocket:  # it may end on the client's word, and 101 says only how it began
         return (STATUS_OK if error is None else STATUS_UPSTREAM_CLOSED), error
     # A client that hangs up on being told of an error did not break the call: the provider had failed before.
-    is_over_by_error = exchange.ending == "client_closed" and error is not None
-    if exchange.ending != "finished" and not is_over_by_error:
-        status, sentence = _ENDINGS[exchange.ending]
+    ending = reading.ending or exchange.ending
+    is_over_by_error = ending == "client_closed" and error is not None
+    if ending != "finished" and not is_over_by_error:
+        status, sentence = _ENDINGS[ending]
         return status, error or exchange.error or sentence
     status = exchange.response_status
     if error is not None and status < 400:

@@ -143,7 +143,7 @@ def pieces_of(items: Sequence[Stored]) -> list[Piece]:
 def weight_of(item: Stored) -> int:
     """Return about how much memory a row holds."""
     if isinstance(item, Row):
-        return ROW_BYTES + sum(len(body.data) for body in item.bodies)
+        return ROW_BYTES + sum(len(body.data) for body in item.bodies) + len(item.text or "")
     more = len(item.body or "") if isinstance(item, Log) else _weight(item.histogram_data)
     return ROW_BYTES + more + _weight(item.attributes) + _weight(item.detail)
 

@@ -98,13 +98,17 @@ def _unparsed_input(body: bytes) -> list[JSON]:
 
 
 def search_text(provider: str | None, operation: str | None, bodies: Mapping[int, bytes]) -> str:
-    """Return the words of a span for the search index: the answer first, then the newest of what was asked."""
-    messages = messages_of(provider, operation, bodies)
+    """Return the words of a span for the search index, from its stored parts."""
+    return words_in(messages_of(provider, operation, bodies))
+
+
+def words_in(messages: Mapping[str, list[JSON]]) -> str:
+    """Return the words of messages: the answer first, then the newest of what was asked."""
     found: list[str] = []
     left = MAX_SEARCH_CHARS
     for message in (*messages["output"], *reversed(messages["input"])):
         for text in _words_of(message):
-            piece = _without_data(text[: 2 * left])[:left]
+            piece = _without_data(str(text)[: 2 * left])[:left]
             if piece:
                 found.append(piece)
                 left -= len(piece) + 1

@@ -20,6 +20,7 @@ from llmflow_web.model import (
     Span,
     Usage,
 )
+from llmflow_web.record.messages import words_in
 from llmflow_web.record.previews import PREVIEW_CHARS, preview
 from llmflow_web.record.semconv_answers import read_bodies
 from llmflow_web.record.semconv_fields import (
@@ -79,7 +80,8 @@ def row_from_otlp(
     row.finish_reason = row.finish_reason or _finish_reason(messages)
     # What says that the span was received is there even when empty.
     bodies = [*_attributes_of(attributes, max_bytes, row.dropped), _body(PART_OTLP, _rest(span, row, origin))]
-    return Row(row, bodies, usage=None if usage.is_empty else usage)
+    text = None if row.dropped else words_in(messages)
+    return Row(row, bodies, usage=None if usage.is_empty else usage, text=text)
 
 
 def _span(span: OtlpSpan, fields: Fields, origin: Origin, now_ns: int) -> Span:

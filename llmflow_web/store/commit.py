@@ -24,6 +24,7 @@ class Commit:
     spans: list[Written | Changed] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
+    texts: dict[int, str] = field(default_factory=dict)  # of new spans, by seq, where they are known
 
     @property
     def is_empty(self) -> bool:
@@ -34,15 +35,33 @@ class Commit:
 def insert(connection: sqlite3.Connection, items: Sequence[Stored], counters: Counters, now_ms: int) -> Commit:
     """Write what was put inside the caller's transaction and return what was written."""
     rows = [item for item in items if isinstance(item, Row)]
+    spans = insert_rows(connection, rows, counters, now_ms) if rows else []
+    texts = _texts_of(rows, spans)
     if len(rows) == len(items):
-        return Commit(insert_rows(connection, rows, counters, now_ms))
+        return Commit(spans, texts=texts)
     logs = [item for item in items if isinstance(item, Log)]
     points = [item for item in items if isinstance(item, Metric)]
     return Commit(
-        insert_rows(connection, rows, counters, now_ms) if rows else [],
+        spans,
         insert_logs(connection, logs, counters, now_ms) if logs else [],
         insert_metrics(connection, points, counters, now_ms) if points else [],
+        texts,
     )
+
+
+def _texts_of(rows: Sequence[Row], spans: Sequence[Written | Changed]) -> dict[int, str]:
+    """Return the texts that came with rows, by the seqs those were given: of spans that are there as they came."""
+    if all(row.text is None for row in rows):
+        return {}
+    known = {(row.span.trace_id, row.span.id): row.text for row in rows}
+    if len(known) < len(rows):  # some were folded into one, which may hold more than the last of them
+        return {}
+    return {
+        one.seq: text
+        for one in spans
+        if isinstance(one, Written) and one.change is None
+        if (text := known.get((one.span.trace_id, one.span.id))) is not None
+    }
 
 
 def storable(item: Stored) -> Stored:

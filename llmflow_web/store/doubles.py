@@ -14,7 +14,7 @@ from llmflow_web.store.schema import CALL_INDEXES
 
 WINDOW_NS = 2 * 10**9
 """What one instrumentation does before the other begins takes less."""
-_MAX_NEAR = 100  # spans with the same id that are looked at: more have it only where answers are canned
+_MAX_NEAR = 16  # spans with the same id that are looked at: more have it only where answers are canned
 _INDEX = "spans_app_response_id"
 
 

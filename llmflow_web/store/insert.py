@@ -17,7 +17,18 @@ from llmflow_web.model import Body, Row, Span
 from llmflow_web.store.columns import INSERT, OLD_COLUMNS, UPDATE, has_flags, stored_values
 from llmflow_web.store.completing import complete
 from llmflow_web.store.counters import Counters
-from llmflow_web.store.marks import AWAY, BELOW, JOINED, OURS, TOLD, counts, has_repeated, marks_of
+from llmflow_web.store.marks import (
+    AWAY,
+    BELOW,
+    JOINED,
+    OURS,
+    STANDS,
+    TOLD,
+    counts,
+    counts_in_trace,
+    has_repeated,
+    marks_of,
+)
 from llmflow_web.store.sessions import RollupSums, SessionSums
 from llmflow_web.store.standing import settle
 from llmflow_web.store.sums import Share, share_of
@@ -156,19 +167,19 @@ class _Batch:
         self._inserts.append((seq, trace.first_seq, None, is_root, *stored_values(span, has, marks)))
         self._counters.spans += 1
         trace.call_count += marks & OURS == OURS
-        self._add_sums(trace, span, share)
+        self._add_sums(trace, span, share, marks)
         return Written(span, seq, None, has, trace, marks)
 
     def _add_again(self, row: Row, old: _Old) -> Written:
         """Take in a new version of a stored span; how it stands to others stays until `standing` looks again."""
         has, change = has_flags(row), self._counters.next()
-        marks = marks_of(row.span) | old.marks & (JOINED | AWAY | TOLD | BELOW)
+        marks = marks_of(row.span) | old.marks & (JOINED | AWAY | TOLD | BELOW | STANDS)
         span = replace(row.span, joined_to=old.span.joined_to, counts=counts(marks))
         share, trace = share_of(span), self._traces[span.trace_id]
         self._updates.append((change, *stored_values(span, has, marks), old.seq))
         self._take_back(trace, old, span, share)
         trace.call_count += (marks & OURS == OURS) - (old.marks & OURS == OURS)
-        self._add_sums(trace, span, share)
+        self._add_sums(trace, span, share, marks)
         return Written(span, old.seq, change, has, trace, marks, old.is_moved_by(span, marks))
 
     def _trace_for(self, span: Span, share: Share, seq: int) -> Trace:
@@ -188,8 +199,8 @@ class _Batch:
         self._roots[rank[3]] = 1
         trace.root_seq, trace.root_rank = rank[3], rank
 
-    def _add_sums(self, trace: Trace, span: Span, share: Share) -> None:
-        trace.add(share, 1)
+    def _add_sums(self, trace: Trace, span: Span, share: Share, marks: int) -> None:
+        trace.add(_in_trace(span, share, marks), 1)
         trace.start_ns = min(trace.start_ns, share.start_ns)
         trace.end_ns = max(trace.end_ns, share.end_ns)
         self._rollup.add(share, 1)
@@ -209,7 +220,7 @@ class _Batch:
     def _take_back(self, trace: Trace, old: _Old, span: Span, share: Share) -> None:
         """Subtract what a span added when it came before."""
         before = share_of(old.span)
-        trace.add(before, -1)
+        trace.add(_in_trace(old.span, before, old.marks), -1)
         self._rollup.add(before, -1)
         if old.span.session_id is not None:
             self._sessions.take(old.span.session_id, before)
@@ -254,6 +265,11 @@ class _Batch:
         self._connection.executemany("INSERT INTO traces VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", fresh)
         if known:
             self._connection.executemany(_UPDATE_TRACE, known)
+
+
+def _in_trace(span: Span, share: Share, marks: int) -> Share:
+    """Return the share of a span in its trace's sums."""
+    return share_of(replace(span, counts=True)) if counts_in_trace(marks) and not span.counts else share
 
 
 def _trace_values(trace: Trace) -> tuple[Any, ...]:

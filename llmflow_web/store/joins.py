@@ -20,6 +20,7 @@ from llmflow_web.store.giving_way import give_way
 from llmflow_web.store.marks import AWAY, INFERENCE_SQL, JOINED
 from llmflow_web.store.nodes import NODE_SQL, Node, Nodes
 from llmflow_web.store.schema import CALL_INDEXES, index_calls
+from llmflow_web.store.stand_ins import stand_in
 
 WINDOW_NS = 3600 * 10**9
 """Two records of one call start within an hour of each other: clocks differ, calls are tried again."""
@@ -79,6 +80,7 @@ class Joins:
             if target is not None or not self._is_left_alone(node):
                 self._set(node, target)
         give_way(self._nodes, self._app_span_of)
+        stand_in(self._nodes)
 
     def _affect(self, nodes: Iterable[Node]) -> None:
         self._affected.update((node.seq, node) for node in nodes)

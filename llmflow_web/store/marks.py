@@ -16,6 +16,7 @@ OURS = 16  # we saw the call ourselves: it repeats nobody
 AWAY = 32  # joined to a row of another trace, which lists show instead
 TOLD = 64  # made of log records, and an app's own span in another trace tells the same
 INHERITED = 128  # its session is that of what is joined to it
+STANDS = 256  # stands in its trace's sums for the call of another trace that it is joined to
 
 OUR_SOURCES = ("proxy", "passthrough")
 INFERENCE = ("llm", "embedding", "rerank")
@@ -45,6 +46,11 @@ def marks_of(span: Span) -> int:
 def counts(marks: int) -> bool:
     """Say whether a span adds to the sums."""
     return not marks & (OWN | JOINED) and marks & (BELOW | USAGE | OURS) != BELOW | USAGE
+
+
+def counts_in_trace(marks: int) -> bool:
+    """Say whether a span adds to the sums of its trace."""
+    return counts(marks & ~JOINED if marks & STANDS else marks)
 
 
 def has_repeated(marks: int) -> bool:

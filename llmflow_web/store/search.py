@@ -11,7 +11,7 @@ import re
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from llmflow_web.model import PART_ARRIVALS, PART_HEADERS
@@ -21,6 +21,7 @@ from llmflow_web.wire.filter import Term
 Texts = Callable[[str | None, str | None, dict[int, bytes]], str]
 
 MAX_TEXT = 64 * 1024
+MAX_KNOWN_CHARS = 4 * 1024 * 1024  # of texts kept until the index is fed
 MAX_MATCHES = 200_000  # newest matches of the index that one query considers
 MAX_LIKE_ROWS = 20_000  # newest indexed texts that LIKE looks at
 MAX_FRESH_ROWS = 2_000  # rows past the watermark whose columns are looked at
@@ -157,23 +158,67 @@ SELECT number, seq, provider, operation, span_name, model, error FROM (
 """
 
 
-def feed(connection: sqlite3.Connection, counters: Counters, rows: int, is_due: Callable[[], bool]) -> int:
+class KnownTexts:
+    """Texts of new spans that need not be read again when the index is fed.
+
+    The oldest are kept, since they are fed first; those of a burst beyond the bound are read from the file.
+    """
+
+    def __init__(self, max_chars: int = MAX_KNOWN_CHARS) -> None:
+        self._max_chars = max_chars
+        self._chars = 0
+        self._by_seq: dict[int, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<KnownTexts of {len(self._by_seq)} spans, {self._chars} characters>"
+
+    def keep(self, texts: Mapping[int, str]) -> None:
+        """Take in texts by the seqs of their spans."""
+        for seq, text in texts.items():
+            if self._chars + len(text) > self._max_chars:
+                return
+            self._by_seq[seq] = text
+            self._chars += len(text)
+
+    def take(self, number: int) -> str | None:
+        """Give away the text of a new span; a number given to a change has none."""
+        text = self._by_seq.pop(number, None)
+        self._chars -= len(text or "")
+        return text
+
+    def clear(self) -> None:
+        """Let go of what nobody has asked for: spans deleted or changed before their turn came."""
+        self._by_seq.clear()
+        self._chars = 0
+
+
+def feed(
+    connection: sqlite3.Connection,
+    counters: Counters,
+    rows: int,
+    is_due: Callable[[], bool],
+    known: KnownTexts | None = None,
+) -> int:
     """Index up to `rows` spans past the watermark, inside the caller's transaction, and return how many.
 
-    `is_due` is asked between rows and ends the work early when it says no.
+    `is_due` is asked between rows and ends the work early when it says no. `known`: texts that need not be read.
     """
+    known = known or KnownTexts()
     mode, count = mode_of(connection), 0
     waiting = connection.execute(_TO_FEED, {"mark": counters.indexed, "rows": rows}).fetchall()
     for number, seq, provider, operation, *shown in waiting:
+        text = known.take(number)
         if mode != "none":
-            _feed_one(connection, seq, "\n".join([_text_of(connection, seq, provider, operation)[:MAX_TEXT],
-                                                  *(text for text in shown if text)]))  # fmt: skip
+            if text is None:
+                text = _text_of(connection, seq, provider, operation)
+            _feed_one(connection, seq, "\n".join([text[:MAX_TEXT], *filter(None, shown)]))
         counters.indexed = number
         count += 1
         if not is_due():
             break
     if len(waiting) < rows and count == len(waiting):
         counters.indexed = counters.counter  # numbers given to deletions need no index
+        known.clear()
     return count
 
 

@@ -16,7 +16,7 @@ from llmflow_web.store.columns import LIST_SQL, OLD_COLUMNS, list_row
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.inherited import inherit_sessions
 from llmflow_web.store.joins import Joins
-from llmflow_web.store.marks import AGENT_TOOLS, AWAY, INFERENCE, OURS, counts
+from llmflow_web.store.marks import AGENT_TOOLS, AWAY, INFERENCE, OURS, counts, counts_in_trace
 from llmflow_web.store.nodes import Node, Nodes
 from llmflow_web.store.repeats import mark_repeats
 from llmflow_web.store.sessions import RollupSums
@@ -105,25 +105,28 @@ class _Ledger:
         )
         if (node.marks ^ node.stored_marks) & AWAY:
             self._connection.execute(_SHOW_ROOT, (node.seq,))
-        if counted != is_counted:
-            self._move(node, 1 if is_counted else -1)
+        in_all = is_counted - counted
+        in_trace = counts_in_trace(node.marks) - counts_in_trace(node.stored_marks)
+        if in_all or in_trace:
+            self._move(node, in_all, in_trace)
         if node.written is not None:
             node.written.marks = node.marks
             node.written.span = replace(node.written.span, joined_to=node.joined_to, counts=is_counted)
         return change
 
-    def _move(self, node: Node, sign: int) -> None:
-        """Add a span's share to all sums, or take it out."""
+    def _move(self, node: Node, in_all: int, in_trace: int) -> None:
+        """Add a span's share to its trace's sums and to all others, each by its sign: 1, 0, or -1 to take it out."""
         span = self._span_of(node)
         share = share_of(replace(span, counts=True))
-        self._rollup.add(share, sign)
-        delta = (sign * share.tokens, sign * share.cost, sign * share.unpriced)
-        self._connection.execute(_MOVE_TRACE, (*delta, node.trace_seq))
-        if span.session_id is not None:
-            self._connection.execute(_MOVE_SESSION, (*delta, span.session_id))
-        trace = self._traces.get(node.trace_seq)
-        if trace is not None:
-            _move_trace(trace, share, sign)
+        if in_all:
+            self._rollup.add(share, in_all)
+            if span.session_id is not None:
+                self._connection.execute(_MOVE_SESSION, (*_delta(share, in_all), span.session_id))
+        if in_trace:
+            self._connection.execute(_MOVE_TRACE, (*_delta(share, in_trace), node.trace_seq))
+            trace = self._traces.get(node.trace_seq)
+            if trace is not None:
+                _move_trace(trace, share, in_trace)
 
     def _span_of(self, node: Node) -> Span:
         if node.written is not None:
@@ -133,6 +136,10 @@ class _Ledger:
 
     def _list_row(self, seq: int) -> dict[str, object]:
         return list_row(self._connection.execute(_SELECT_ROW, (seq,)).fetchone())
+
+
+def _delta(share: Share, sign: int) -> tuple[int, float, int]:
+    return sign * share.tokens, sign * share.cost, sign * share.unpriced
 
 
 def _move_trace(trace: Trace, share: Share, sign: int) -> None:

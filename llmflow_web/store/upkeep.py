@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from llmflow_web.model import JSON
@@ -39,6 +39,7 @@ class Upkeep:
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._pruner = Pruner(limits, clock)
+        self._texts = search.KnownTexts()
         self._last_feed = time.monotonic()
         self._not_before = 0.0
         self._is_pruning = False
@@ -47,9 +48,10 @@ class Upkeep:
         self._is_scrubbed = False
         self.last_error: str | None = None
 
-    def note_rows(self, counters: Counters) -> None:
-        """Rows were written: pruning may be due."""
+    def note_rows(self, counters: Counters, texts: Mapping[int, str]) -> None:
+        """Rows were written, with texts known of some by seq: pruning may be due."""
         self._has_more = True
+        self._texts.keep(texts)
         limits = self._limits
         is_over = any(
             have > most * 1.02 + 1000
@@ -118,7 +120,7 @@ class Upkeep:
             return time.monotonic() - begun < (_SLICE_S if is_idle() else _SLICE_S / 3)
 
         def feed(connection: sqlite3.Connection) -> None:
-            search.feed(connection, counters, _SLICE_ROWS, has_time)
+            search.feed(connection, counters, _SLICE_ROWS, has_time, self._texts)
 
         yield Work(feed)
 

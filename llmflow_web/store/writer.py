@@ -354,7 +354,7 @@ class Writer:
         self.error = None
         self.committed_rows += count
         self.last_commit_monotonic = time.monotonic()
-        self._upkeep.note_rows(self._counters)
+        self._upkeep.note_rows(self._counters, written.texts)
         self._tell(written)
 
     def _tell(self, written: Commit) -> None:
@@ -460,7 +460,9 @@ def _drop_bodies(entry: _Item) -> bool:
         item.request = item.response = None
         item.notes.append("bodies were dropped: the database could not be written")
     elif isinstance(item, list) and any(isinstance(row, Row) and row.bodies for row in item):
-        entry.item = [replace(row, span=_marked(row), bodies=()) if isinstance(row, Row) else row for row in item]
+        entry.item = [
+            replace(row, span=_marked(row), bodies=(), text=None) if isinstance(row, Row) else row for row in item
+        ]
     else:
         return False  # logs and metrics have none
     return True

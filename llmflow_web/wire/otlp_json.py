@@ -35,7 +35,7 @@ class BadValue(ValueError):
     """A member has a value it cannot have: the path to it, and why."""
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"{path} {why}")
+        super().__init__(f"{path} {why}".strip())
         self.path = path
         self.why = why
 
@@ -53,7 +53,7 @@ def decode_json(signal: Signal, body: bytes, limits: OtlpLimits) -> Decoded:
         refuse_other_root(signal, root)
         _read_object(reading, _ROOTS[signal], None, root, 0)
     except BadValue as error:
-        raise BadRequest(f"The body is no OTLP request: {str(error).strip()}.") from error
+        raise BadRequest(f"The body is no OTLP request: {error}.") from error
     except RecursionError as error:
         raise BadRequest("The body is nested too deeply.") from error
     return reading.done()
@@ -98,7 +98,7 @@ def _read_object(reading: Reading, readers: Mapping[str, Reader], target: Any, v
 
 def _wrong(value: object, wanted: str) -> BadValue:
     shown = json.dumps(value)[:_MAX_SHOWN] if isinstance(value, str | int | float) else type(value).__name__
-    shown = {"dict": "an object", "list": "an array"}.get(shown, shown)
+    shown = {"dict": "an object", "list": "an array", "NoneType": "null"}.get(shown, shown)
     return BadValue("", f"must be {wanted}, not {shown}")
 
 

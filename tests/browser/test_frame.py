@@ -184,3 +184,75 @@ def test_what_was_done_is_told_once_in_the_polite_region(mock: Maker, new_page: 
     assert page.locator("[aria-live=polite]").count() == 1
     page.click(".toast button")
     page.wait_for_selector(".toast", state="detached")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/traces", "/sessions", "/analytics", "/models", "/logs", "/metrics", "/timeline", "/setup", f"/traces/{3:032x}"],
+)
+def test_every_screen_fits_a_width_of_320(mock: Maker, new_page: Maker, path: str) -> None:
+    """At 320 px nothing needs sideways scrolling of the page."""
+    page = new_page(viewport={"width": 320, "height": 700})
+    page.goto(mock().url + path)
+    page.wait_for_selector(":is(.row, table, .card, .snippet, .summary):visible")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_the_theme_is_set_before_paint_and_kept(mock: Maker, new_page: Maker) -> None:
+    """Auto follows the system; a choice lasts over a reload, and boot.js sets it before the body exists."""
+    page = new_page(color_scheme="dark")
+    page.goto(f"{mock().url}/models")
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(background) == "rgb(18, 20, 24)"
+    page.wait_for_selector("#theme[aria-label='Theme: auto']")
+    page.keyboard.press("t")
+    until(page, f"{background} === 'rgb(255, 255, 255)'")
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_the_help_lists_keys_that_work(mock: Maker, new_page: Maker) -> None:
+    """? opens the help, Escape closes it, and the g-sequences lead to their screens."""
+    page = new_page()
+    page.goto(f"{mock().url}/traces")
+    page.wait_for_selector(ROWS)
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open] >> text=Next row")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    for key, path in {
+        "s": "sessions",
+        "a": "analytics",
+        "o": "models",
+        "l": "logs",
+        "m": "metrics",
+        "i": "timeline",
+        "u": "setup",
+        "t": "traces",
+    }.items():
+        page.evaluate(
+            "(keys) => { for (const key of keys) document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); }",
+            ["g", key],
+        )
+        until(page, f"location.pathname === '/{path}'")
+        page.wait_for_selector(f".nav a[aria-current=page][href='/{path}']")
+
+
+def test_old_hashes_lead_to_paths(mock: Maker, new_page: Maker) -> None:
+    """A bookmark of the hash router still finds its screen."""
+    page = new_page()
+    page.goto(f"{mock().url}/#models")
+    page.wait_for_selector("h1:has-text('Models')")
+    assert page.url.endswith("/models")
+
+
+def test_arrows_in_the_detail_are_its_own(mock: Maker, new_page: Maker) -> None:
+    """They scroll what is read; only j and k lead back to the list, and Delete there deletes nothing."""
+    page = opened(new_page, f"{mock().url}{TRACE}")
+    page.wait_for_selector(".panel")
+    page.focus(".panel")
+    press(page, "ArrowDown", "Delete", "x")
+    assert page.evaluate("document.activeElement.className") == "panel"
+    assert page.locator("dialog").count() == 0
+    press(page, "j")
+    until(page, "document.activeElement.matches('.traces .row')")

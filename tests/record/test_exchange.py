@@ -15,6 +15,7 @@ from llmflow_web.model import (
     PART_ATTRIBUTES,
     PART_HEADERS,
     PART_INPUT,
+    PART_OTLP,
     PART_REQUEST,
     PART_RESPONSE,
     Arrivals,
@@ -243,6 +244,12 @@ def test_a_client_that_hangs_up_on_an_error_did_not_break_the_call():
     data = STREAM[:400] + b'\n\ndata: {"error":{"message":"overloaded","code":503}}\n\n'
     span = span_of(streamed(data, ending="client_closed"))
     assert (span.status, span.ending, span.error) == (502, "client_closed", "overloaded (503)")
+
+
+def test_a_client_that_goes_at_the_end_marker_had_the_whole_answer():
+    """SDKs close at [DONE] without waiting for the last chunk of the framing: that is no call broken off."""
+    span = span_of(streamed(STREAM, ending="client_closed"))
+    assert (span.status, span.ending, span.error) == (200, "finished", None)
 
 
 def test_a_lent_key_is_told_of():
@@ -586,6 +593,19 @@ def test_sdk_spans_are_masked_and_priced():
     )
     assert KEY.encode() not in found.bodies[0].data
     assert found.bodies[0].size == 50
+
+
+@pytest.mark.parametrize("part", [PART_ATTRIBUTES, PART_OTLP])
+def test_words_of_others_hold_no_secret(part):
+    """Words for the search index that came with a row are used only if nothing in the row had to be masked."""
+    bodies = [Body(PART_ATTRIBUTES, b'{"a":"b"}', 9), Body(PART_OTLP, b"{}", 2)]
+    clean = row_of([Row(Span("t", "s"), bodies, text="words")])
+    assert (clean.text, clean.bodies) == ("words", bodies)
+    masked = [
+        Body(part, json.dumps({"headers": {"x-auth": KEY}}).encode(), 9) if body.part == part else body
+        for body in bodies
+    ]
+    assert row_of([Row(Span("t", "s"), masked, text=KEY)]).text is None
 
 
 def test_sdk_costs_are_kept():

@@ -539,8 +539,14 @@ def test_stored_span_reads_the_same():
     made = row(told, events=[{"name": "x"}])
     bodies = {body.part: body.data for body in made.bodies}
     assert messages_of(None, None, bodies) == messages_from_otlp(told)
-    assert search_text(None, None, bodies) == "haystack\nneedle"
+    assert made.text == search_text(None, None, bodies) == "haystack\nneedle"
     assert messages_of(None, None, {PART_OTLP: b"{", PART_ATTRIBUTES: b"["})["input"] == []
+
+
+def test_words_of_what_is_not_stored():
+    """Where something is left out of what is stored, its words are not given to the search index either."""
+    assert row({"input.value": "kept", "ai.embedding": [0.5]}).text is None
+    assert row_from_otlp(span_of({"attributes": {"input.value": "long " * 1000}}), max_bytes=100).text is None
 
 
 # ── the detail ───────────────────────────────────────────────────────────────────────────────────────────────────────

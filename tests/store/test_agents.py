@@ -36,10 +36,12 @@ def _signal(session: Session, name: str) -> list[Stored]:
 
 
 def _sums(hand: Hand) -> tuple[int, int, float]:
-    tokens, unpriced, cost = hand.all("SELECT SUM(tokens), SUM(unpriced_count), round(SUM(cost), 9) FROM traces")[0]
-    assert hand.all(
+    tokens, unpriced, cost = hand.all(
         "SELECT SUM(total_tokens), SUM(unpriced_count), round(SUM(cost), 9) FROM rollup WHERE hour >= 0"
-    ) == [(tokens, unpriced, cost)]
+    )[0]
+    sql = "SELECT SUM(IFNULL(total_tokens, 0)), round(SUM(IFNULL(estimated_cost, 0.0)), 9) FROM spans WHERE counts"
+    assert hand.all(sql) == [(tokens, cost)]
+    assert hand.one("SELECT SUM(tokens) FROM traces") >= tokens  # what is drawn in two traces is in the sums of both
     return tokens, unpriced, cost
 
 

@@ -46,14 +46,14 @@ def _sums(hand):
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 @pytest.mark.parametrize("is_one_batch", [True, False])
 def test_a_call_told_of_by_its_app_is_joined_by_id(hand, name, order, is_one_batch):
-    """In either order, in one batch or two: the app's span names our row and is in no sum; its session goes to ours."""
+    """In either order, in one batch or two: the app's span names our row and only its trace's sums have it still."""
     both = [_ours(**{name: "x1"}), _told(**{name: "x1"}, session_id="s")]
     rows = [both[at] for at in order]
     for batch in [rows] if is_one_batch else [[row] for row in rows]:
         hand.insert(*batch)
     assert _joined(hand) == {"told": "ours"}
     assert _sums(hand) == (1, 30, 0.25)
-    assert hand.all("SELECT tokens FROM traces WHERE trace_id = 'trace-told'") == [(0,)]
+    assert hand.all("SELECT tokens, cost FROM traces") == [(30, 0.25), (30, 0.25)]
     assert hand.all("SELECT tokens, cost, span_count FROM sessions") == [(30, 0.25, 2)]
     assert get_span(hand.connection, "told")["total_tokens"] == 30
 
@@ -163,6 +163,7 @@ def test_a_call_an_app_tells_of_twice_side_by_side_counts_once(hand, order, is_o
         hand.insert(*batch)
     assert _joined(hand) == {"inner": "outer"}
     assert _sums(hand)[1:] == (30, 0.25)
+    assert hand.all("SELECT tokens, cost FROM traces") == [(30, 0.25)]
     (root,) = tree(hand.connection, "t")["spans"]
     assert [one["id"] for one in root["children"]] == ["outer", "inner"]
 
@@ -190,6 +191,32 @@ def test_a_call_stays_below_the_inner_of_two_spans_of_an_app(hand):
     assert _joined(hand) == {"outer": "ours", "inner": "ours"}
     (root,) = tree(hand.connection, "t")["spans"]
     assert [[below["id"] for below in one["children"]] for one in root["children"]] == [[], ["ours"]]
+
+
+def _of_traces(hand):
+    return hand.all("SELECT trace_id, tokens, cost FROM traces ORDER BY trace_id")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_a_trace_costs_what_its_tree_draws(hand, order):
+    """A call of another trace that two of its spans tell of is in its sums once, and stays when our row is pruned."""
+    same = {"trace_id": "t", "parent_id": "root", "response_id": "x"}
+    rows = [
+        _told("outer", duration_ns=2 * S, **same),
+        _told("inner", start_ns=START_NS + S // 10, duration_ns=S, **same),
+        _ours(response_id="x"),
+    ]
+    for at in order:
+        hand.insert(rows[at])
+    assert _joined(hand) == {"outer": "ours", "inner": "ours"}
+    assert _of_traces(hand) == [("t", 30, 0.25), ("trace-ours", 30, 0.25)]
+    hand.insert(_told("outer", duration_ns=2 * S, **same | {"total_tokens": 31}))
+    assert _of_traces(hand)[0] == ("t", 31, 0.25)
+    hand.insert(_told("outer", duration_ns=2 * S, **same | {"response_id": "y"}))
+    assert _of_traces(hand)[0] == ("t", 60, 0.5)
+    assert _sums(hand) == (2, 60, 0.5)
+    hand.delete("trace-ours")
+    assert _of_traces(hand) == [("t", 60, 0.5)]
 
 
 def test_calls_one_after_the_other_are_two_also_when_their_answers_have_one_id(hand):
@@ -247,7 +274,7 @@ def test_the_live_screen_hears_of_a_join(live):
     assert (told["joined_to"], told["is_root"], ours["is_root"]) == ("ours", False, True)
     live.put(_told("again", response_id="x"))
     (again,) = live.batches[-1].rows
-    assert (again["joined_to"], again["is_root"], again["trace_tokens"]) == ("ours", False, 0)
+    assert (again["joined_to"], again["is_root"], again["trace_tokens"]) == ("ours", False, 30)
     stored = live.read(get_span, "again")
     assert again == {name: stored[name] for name in again}
 

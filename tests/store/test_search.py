@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from store_help import PATIENCE_S, Live, make_row, wait_until
 
@@ -120,6 +122,60 @@ def test_feeding_goes_on_where_it_ended(hand):
     assert hand.counters.indexed == hand.counters.counter
     assert hand.one("SELECT COUNT(*) FROM search") == 7
     assert hand.transact(lambda c: search.feed(c, hand.counters, 2, lambda: True)) == 0
+
+
+def known_to(hand, *rows):
+    """Commit rows and return the texts that came with them."""
+    known = search.KnownTexts()
+    known.keep(hand.commit(*rows).texts)
+    return known
+
+
+def feed_known(hand, known):
+    return hand.transact(lambda c: search.feed(c, hand.counters, 100, lambda: True, known))
+
+
+def test_known_texts_are_not_read_again(hand):
+    """A text that came with a new span is fed as it is, beside the texts of others, which are read."""
+    known = known_to(hand, replace(make_row("stored", id="a"), text="told"), make_row("read", id="b"))
+    assert feed_known(hand, known) == 2
+    assert (hand.ids(q="told"), hand.ids(q="stored"), hand.ids(q="read")) == (["a"], [], ["b"])
+
+
+def test_texts_of_what_was_there_are_read(hand):
+    """What was stored before may hold more than what came now, and so may what came twice at once."""
+    hand.commit(make_row("first", trace_id="t", id="a"))
+    assert known_to(hand, replace(make_row("second", trace_id="t", id="a"), text="told")).take(2) is None
+    twice = [replace(make_row(text, trace_id="u", id="b"), text="told") for text in ("third", "fourth")]
+    feed_known(hand, known_to(hand, *twice))
+    assert (hand.ids(q="second"), hand.ids(q="fourth"), hand.ids(q="told")) == (["a"], ["b"], [])
+
+
+def test_a_change_before_its_turn_outdates_the_text(hand):
+    """A span that changes before the index is fed is found by what it holds then."""
+    known = known_to(hand, replace(make_row("before", trace_id="t", id="a"), text="before"))
+    hand.commit(make_row("afterwards", trace_id="t", id="a"))
+    feed_known(hand, known)
+    assert (hand.ids(q="before"), hand.ids(q="afterwards")) == ([], ["a"])
+    assert repr(known) == "<KnownTexts of 0 spans, 0 characters>"
+
+
+def test_known_texts_are_bounded():
+    """The oldest texts within the bound are kept, and room is made by taking them."""
+    known = search.KnownTexts(10)
+    known.keep({1: "12345", 2: "1234", 3: "12", 4: "1"})
+    assert repr(known) == "<KnownTexts of 2 spans, 9 characters>"
+    assert [known.take(seq) for seq in (1, 1, 3)] == ["12345", None, None]
+    known.keep({5: "123456"})
+    assert (known.take(5), known.take(2)) == ("123456", "1234")
+
+
+def test_the_writer_feeds_what_it_knows(live):
+    """Texts that came with rows find their way from the commit to the index."""
+    live.put(*(replace(make_row("stored", id=f"s{n}"), text=f"told{n}") for n in range(3)))
+    live.settle()
+    assert live.one("SELECT COUNT(*) FROM search WHERE search MATCH 'told1'") == 1
+    assert live.one("SELECT COUNT(*) FROM search WHERE search MATCH 'stored'") == 0
 
 
 def test_a_text_that_cannot_be_made_is_skipped(hand):

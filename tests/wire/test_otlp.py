@@ -350,7 +350,7 @@ def test_faults_outside_of_items():
         ({"resourceSpans": [{"resource": {"attributes": [{"key": 1}]}}]},
          r"resourceSpans\[0\].resource.attributes\[0\].key must be a string, not 1"),
         ([], "must be an object, not an array"),
-        (None, "must be an object"),
+        (None, ": must be an object, not null"),
     ]:  # fmt: skip
         with pytest.raises(BadRequest, match=path):
             read_json(root)

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The rows of a list: asked for page by page, mended by what comes live. New rows wait until the view says that the list is
- * still. Events: "change" (show again), "loaded" {note}, "failed" {error}.
+ * still. Events: "change" {isLive} (show again), "loaded" {note}, "failed" {error}.
  */
 import { toApi } from "../lib/filter.js";
 import { PAGE, Pages, keyOf } from "../lib/pages.js";
@@ -108,10 +108,12 @@ export class Rows extends EventTarget {
       const first = await this.#first(this.asking.signal);
       if (this.filter.sort) return;
       const { known } = this.pages;
-      // a whole new page between us and them: begin anew
+      // a whole new page between us and them: begin anew, when nobody looks
       const overlaps = !this.pages.length || first.rows.some((row) => known.has(keyOf(row)) || this.waiting.has(keyOf(row)));
       if (!overlaps && first.rows.length) {
-        this.load(this.filter);
+        this.uncounted = first.rows.length;
+        this.takeIfStill();
+        this.#tell("change");
         return;
       }
       const keys = new Set(first.rows.map(keyOf));
@@ -178,7 +180,7 @@ export class Rows extends EventTarget {
     const roots = new Map([...this.pages.known.values(), ...this.waiting.values()].map((row) => [row.trace_id, row]));
     for (const { op, row } of todo) this.#one(op, row, roots);
     this.takeIfStill();
-    this.#tell("change");
+    this.#tell("change", { isLive: true });
   }
 
   /** @param {string} op @param {any} row @param {Map<string, any>} roots */

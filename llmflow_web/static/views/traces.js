@@ -182,7 +182,7 @@ export function mount(el, state) {
     if (!message.hidden) parts.showEmpty(message, { filter, isPaused: state.live.isPaused, clear: bar.clear, onChange: changed, resume: () => state.live.toggle() });
   }
 
-  rows.addEventListener("change", () => {
+  rows.addEventListener("change", (/** @type {any} */ event) => {
     showAll();
     restore();
     if (step >= 0 && rows.pages.at(step)) {
@@ -190,7 +190,7 @@ export function mount(el, state) {
       step = -1;
       state.go(addressOf(row), { replace: true });
     }
-    if (rows.isLoaded) stripTimer ||= window.setTimeout(() => { stripTimer = 0; if (!strip.isBusy && !document.hidden) loadStrip(); }, STRIP_MS);
+    if (event.detail?.isLive) stripTimer ||= window.setTimeout(() => { stripTimer = 0; if (!strip.isBusy && !document.hidden) loadStrip(); }, STRIP_MS);
   });
   rows.addEventListener("loaded", (/** @type {any} */ event) => {
     const told = event.detail.note ?? "";
@@ -270,15 +270,20 @@ export function mount(el, state) {
   for (const name of ["wheel", "pointerdown", "keydown"]) area.addEventListener(name, () => { wanted = null; }, { passive: true });
 
   // ---- keys
-  const onRow = (/** @type {(row: any) => void} */ run) => () => { const row = grid.activeRow(); if (row) run(row); return Boolean(row); };
+  /** In the detail these keys are its own: they scroll, or do nothing. @param {(row: any) => void} run */
+  const here = (run) => () => {
+    if (split.detail.contains(document.activeElement)) return false;
+    run(grid.activeRow());
+    return true;
+  };
   const resizing = new ResizeObserver(fitColumns);
   resizing.observe(area);
   const offs = [
     use({
       "/": () => { bar.input.focus(); bar.input.select(); },
-      j: () => grid.move(1), k: () => grid.move(-1), ArrowDown: () => grid.move(1), ArrowUp: () => grid.move(-1),
-      "Shift+ArrowDown": () => grid.extend(1), "Shift+ArrowUp": () => grid.extend(-1),
-      x: onRow(marking.x), c: () => marking.c(grid.activeRow()), Delete: () => marking.Delete(grid.activeRow()),
+      j: () => grid.move(1), k: () => grid.move(-1), ArrowDown: here(() => grid.move(1)), ArrowUp: here(() => grid.move(-1)),
+      "Shift+ArrowDown": here(() => grid.extend(1)), "Shift+ArrowUp": here(() => grid.extend(-1)),
+      x: here((row) => row && marking.x(row)), c: here(marking.c), Delete: here(marking.Delete),
       Escape: escape, "mod+f": findKey,
     }),
     listen(state, "term", async (event) => {
