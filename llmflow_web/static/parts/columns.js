@@ -6,9 +6,10 @@ import { givenName, outcome, title } from "../lib/outcome.js";
 import { h, icon, put, setAttr, setText } from "./nodes.js";
 
 /** @typedef {import("./grid.js").Column & {width: number, narrow?: number, most?: number, rank: number}} TraceColumn
- * `width` in pixels, up to `most`; `rank`: the highest goes first where there is no room, that of MORE is shown only when chosen */
+ * `width` in pixels, up to `most` where there is much room; `rank`: the highest goes first where there is no room, that of MORE is shown only when chosen */
 
 const NARROW = 480;
+const WIDE = 1000;
 const GAP = 10;
 const EDGE = 20;
 
@@ -108,6 +109,6 @@ export function fit(room, chosen, all = COLUMNS) {
     const worst = Math.max(...columns.map((column) => column.rank));
     columns = columns.filter((column) => column.rank !== worst);
   }
-  const template = columns.map((column) => `minmax(${widthOf(column, isNarrow)}px, ${column.key === "name" ? "1fr" : `${column.most ?? widthOf(column, isNarrow)}px`})`).join(" ");
+  const template = columns.map((column) => `minmax(${widthOf(column, isNarrow)}px, ${column.key === "name" ? "1fr" : `${(room >= WIDE && column.most) || widthOf(column, isNarrow)}px`})`).join(" ");
   return { columns, template, least: chosen ? least() : 0 };
 }

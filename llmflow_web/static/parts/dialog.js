@@ -12,7 +12,7 @@ export function openDialog(title, content) {
     dialog.remove();
     back?.focus();
   });
-  stylesheet("/css/extra.css");
+  for (const name of ["parts", "extra"]) stylesheet(`/css/${name}.css`);
   document.body.append(dialog);
   dialog.showModal();
   return dialog;

@@ -12,7 +12,7 @@ export async function toggle(button, build) {
     old.dispatchEvent(new Event("close"));
     return;
   }
-  await stylesheet("/css/extra.css");
+  await Promise.all(["parts", "extra"].map((name) => stylesheet(`/css/${name}.css`)));
   const panel = h("div", { class: "panel-box", role: "group", "aria-label": button.title });
   box.append(panel);
   setAttr(button, "aria-expanded", "true");
