@@ -272,12 +272,15 @@ class Writer:
             return any(isinstance(entry, Job) for entry in self._queue)
 
     def _take(self) -> tuple[list[_Item], Job | None]:
-        """Take a batch from the queue, or what comes before a job and the job."""
+        """Take a batch from the queue, up to the next job; or that job."""
         items: list[_Item] = []
         count = 0
         with self._lock:
             while self._queue and count < self._limits.batch_rows:
-                entry = self._queue.popleft()
+                entry = self._queue[0]
+                if isinstance(entry, Job) and items:
+                    break  # it stays where `_fail` finds it until what came before it is on disk
+                self._queue.popleft()
                 if isinstance(entry, Job):
                     return items, entry
                 items.append(entry)

@@ -371,6 +371,18 @@ def test_a_full_disk_loses_nothing_and_recovers_by_itself(live):
     assert live.one("SELECT COUNT(*) FROM spans") == 51
 
 
+def test_who_waits_for_rows_hears_that_they_cannot_be_written(live):
+    """A job put right behind rows is told of the full disk at once: a post of telemetry is sent away, not kept."""
+    live.put(make_row())
+    live.settle()
+    _fill(live)
+    live.database.put([make_row(os.urandom(25_000).hex()) for _ in range(50)], 50 * 50_000)
+    told = live.database.call(lambda c: None)
+    with pytest.raises(StoreError, match="full"):
+        told.result(PATIENCE_S)
+    live.database._writer._connection.execute("PRAGMA max_page_count = 1000000").fetchone()
+
+
 def test_a_locked_file_is_tried_again(live, monkeypatch):
     """Another process's lock holds rows up and loses none."""
     live.put(make_row())
