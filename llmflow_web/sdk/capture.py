@@ -25,7 +25,7 @@ MAX_INT_BITS = 1024  # a longer one is described: Python refuses to write it
 
 _LISTS = (list, tuple, set, frozenset, deque)
 _BYTES = (bytes, bytearray, memoryview)
-_TROUBLE = (Exception, SystemExit, GeneratorExit)  # a KeyboardInterrupt is the user's, not the value's
+TROUBLE = (Exception, SystemExit, GeneratorExit)  # a KeyboardInterrupt is the user's, not the value's
 
 
 def captured(value: object, max_chars: int = MAX_CHARS) -> Any:
@@ -64,7 +64,7 @@ class Capture:
             if depth >= MAX_DEPTH or self.nodes <= 0:
                 return f"… [{kind.__name__}]"
             return self._composite(value, kind, depth)
-        except _TROUBLE:
+        except TROUBLE:
             return _unshown(kind)
 
     def text(self, text: str) -> str:
@@ -134,7 +134,7 @@ def _fields_of(value: Any, kind: type) -> Mapping[str, Any] | None:
 def _unshown(kind: type) -> str:
     try:
         return f"<{type.__dict__['__name__'].__get__(kind)} that cannot be shown>"
-    except _TROUBLE:
+    except TROUBLE:
         return "<something that cannot be shown>"
 
 

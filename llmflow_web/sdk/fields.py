@@ -5,7 +5,7 @@ The server refuses a span for one wrong field, so a value that does not fit its 
 
 from __future__ import annotations
 
-from llmflow_web.sdk.capture import MAX_CHARS, Capture, captured
+from llmflow_web.sdk.capture import MAX_CHARS, TROUBLE, Capture, captured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Said:
         """Take one word. Never raises."""
         try:
             self._put(name, value)
-        except Exception:  # noqa: BLE001 - a strange value must not break the program
+        except TROUBLE:  # a strange value must not break the program
             self.attribute(name, value)
 
     def keep(self, name: str, value: object, capture: Capture | None = None) -> None:

@@ -21,8 +21,19 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from llmflow_web.app.rows import search_text
 from llmflow_web.model import (
-    JSON, PART_ATTRIBUTES, PART_HEADERS, PART_INPUT, PART_OUTPUT, PART_REQUEST, PART_RESPONSE, Body, Log, Metric, Row,
-    Span, Stored,
+    JSON,
+    PART_ATTRIBUTES,
+    PART_HEADERS,
+    PART_INPUT,
+    PART_OUTPUT,
+    PART_REQUEST,
+    PART_RESPONSE,
+    Body,
+    Log,
+    Metric,
+    Row,
+    Span,
+    Stored,
 )  # fmt: skip
 from llmflow_web.store import commit, files
 from llmflow_web.store import counters as counting
@@ -88,7 +99,10 @@ class Maker:
             tags=[TAGS[number % 4]] if number % 5 == 0 else [], session_id=f"session-{number // 30}" if number % 3 == 0 else None,
             user_id=f"user-{number % 50}" if number % 2 == 0 else None,
         )  # fmt: skip
-        asked = {"model": model, "messages": [{"role": "system", "content": "You are brief."}, {"role": "user", "content": question}]}
+        asked = {
+            "model": model,
+            "messages": [{"role": "system", "content": "You are brief."}, {"role": "user", "content": question}],
+        }
         said: JSON = {"error": {"message": span.error}} if failed else {
             "id": span.response_id, "object": "chat.completion", "model": model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}],
@@ -116,7 +130,15 @@ class Maker:
             kind = ("llm", "tool", "retrieval", "llm", "embedding")[number % 5]
             more: dict[str, Any] = {"status": 500, "error": "no such city"} if number % 97 == 0 else {}
             if kind == "llm":
-                more |= {"model": "gpt-4o-mini", "provider": "openai", "prompt_tokens": 200, "completion_tokens": 20, "total_tokens": 220, "estimated_cost": 0.00004, "ttft_ms": each / 3e6}
+                more |= {
+                    "model": "gpt-4o-mini",
+                    "provider": "openai",
+                    "prompt_tokens": 200,
+                    "completion_tokens": 20,
+                    "total_tokens": 220,
+                    "estimated_cost": 0.00004,
+                    "ttft_ms": each / 3e6,
+                }
             yield sdk_row(trace_id, first + number, chain, kind, f"{kind} {number}", begins, each * 2, **more)
 
     def hard(self) -> Iterator[Stored]:
@@ -149,9 +171,30 @@ class Maker:
         yield sdk_row(JOINED_TRACE, 0x7010, None, "agent", "told of twice", self.now_ns - 200 * 10**9, 5 * 10**9)
         for number in range(3):
             row = self.call(self.traces + 1 + number)
-            row.span.trace_id, row.span.id, row.span.parent_id = JOINED_TRACE, f"{0x7020 + number:016x}", f"{0x7011 + number:016x}"
-            row.span.start_ns, row.span.status, row.span.response_status, row.span.error = self.now_ns - (199 - number) * 10**9, 200, 200, None
-            yield sdk_row(JOINED_TRACE, 0x7011 + number, 0x7010, "llm", "ask", row.span.start_ns, 10**9, response_id=row.span.response_id, provider=row.span.provider, model=row.span.model, operation="chat")
+            row.span.trace_id, row.span.id, row.span.parent_id = (
+                JOINED_TRACE,
+                f"{0x7020 + number:016x}",
+                f"{0x7011 + number:016x}",
+            )
+            row.span.start_ns, row.span.status, row.span.response_status, row.span.error = (
+                self.now_ns - (199 - number) * 10**9,
+                200,
+                200,
+                None,
+            )
+            yield sdk_row(
+                JOINED_TRACE,
+                0x7011 + number,
+                0x7010,
+                "llm",
+                "ask",
+                row.span.start_ns,
+                10**9,
+                response_id=row.span.response_id,
+                provider=row.span.provider,
+                model=row.span.model,
+                operation="chat",
+            )
             yield row
 
     def hostile(self) -> Iterator[Stored]:
@@ -159,20 +202,84 @@ class Maker:
         row = self.call(self.traces + 9)
         span = row.span
         span.trace_id, span.id, span.start_ns, span.status = EVIL_TRACE, EVIL_TRACE[-16:], self.now_ns - 70 * 10**9, 400
-        for name in ("model", "request_model", "span_name", "session_id", "user_id", "error", "preview_in", "preview_out", "tool", "prompt_name", "service_name", "finish_reason", "conversation_id", "agent_name"):
+        for name in (
+            "model",
+            "request_model",
+            "span_name",
+            "session_id",
+            "user_id",
+            "error",
+            "preview_in",
+            "preview_out",
+            "tool",
+            "prompt_name",
+            "service_name",
+            "finish_reason",
+            "conversation_id",
+            "agent_name",
+        ):
             setattr(span, name, f"{EVIL} {name}")
         span.tags, span.notes, span.dropped = [EVIL, EVIL_LINK], [EVIL], [EVIL]
         call = {"id": EVIL, "type": "function", "function": {"name": EVIL, "arguments": json.dumps({EVIL: EVIL})}}
-        text = f"{EVIL}\n\n{EVIL_LINK}\n\n# {EVIL}\n\n|{EVIL}|b|\n|-|-|\n|{EVIL_LINK}|d|\n\n```{EVIL}\n{EVIL}\n```\n\n<javascript:window.pwned=1> https://example.com/\"onmouseover=pwned=1"
+        text = f'{EVIL}\n\n{EVIL_LINK}\n\n# {EVIL}\n\n|{EVIL}|b|\n|-|-|\n|{EVIL_LINK}|d|\n\n```{EVIL}\n{EVIL}\n```\n\n<javascript:window.pwned=1> https://example.com/"onmouseover=pwned=1'
         messages: list[JSON] = [{"role": role, "content": text} for role in ("system", "user", EVIL)]
-        images = [{"type": "image_url", "image_url": {"url": address}} for address in ("javascript:window.pwned=1", "data:image/svg+xml,<svg onload='window.pwned=1'/>", "data:text/html,<script>window.pwned=1</script>")]
-        messages += [{"role": "user", "name": EVIL, "content": images}, {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": EVIL, "content": text}]
-        asked = {"model": EVIL, "messages": messages, "tools": [{"type": "function", "function": {"name": EVIL, "description": EVIL, "parameters": {EVIL: {}}}}], EVIL: EVIL}
-        said = {"id": EVIL, "model": EVIL, "choices": [{"index": 0, "message": {"role": "assistant", "content": text, "tool_calls": [call]}, "finish_reason": EVIL}]}
+        images = [
+            {"type": "image_url", "image_url": {"url": address}}
+            for address in (
+                "javascript:window.pwned=1",
+                "data:image/svg+xml,<svg onload='window.pwned=1'/>",
+                "data:text/html,<script>window.pwned=1</script>",
+            )
+        ]
+        messages += [
+            {"role": "user", "name": EVIL, "content": images},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": EVIL, "content": text},
+        ]
+        asked = {
+            "model": EVIL,
+            "messages": messages,
+            "tools": [{"type": "function", "function": {"name": EVIL, "description": EVIL, "parameters": {EVIL: {}}}}],
+            EVIL: EVIL,
+        }
+        said = {
+            "id": EVIL,
+            "model": EVIL,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text, "tool_calls": [call]},
+                    "finish_reason": EVIL,
+                }
+            ],
+        }
         headers = {"request": [[EVIL, EVIL]], "response": [["x-evil", EVIL]]}
-        yield Row(span, [part(PART_HEADERS, headers), part(PART_REQUEST, asked), part(PART_RESPONSE, said), part(PART_ATTRIBUTES, {EVIL: EVIL})])
-        child = sdk_row(EVIL_TRACE, int(EVIL_TOOL, 16), int(span.id, 16), "tool", EVIL, span.start_ns + 10**8, 10**9, status=500, error=EVIL, tool=EVIL)
-        child.bodies = [part(PART_INPUT, {EVIL: EVIL}), part(PART_OUTPUT, text), part(PART_ATTRIBUTES, {EVIL: [EVIL, {EVIL: EVIL}], "link": "javascript:window.pwned=1"})]
+        yield Row(
+            span,
+            [
+                part(PART_HEADERS, headers),
+                part(PART_REQUEST, asked),
+                part(PART_RESPONSE, said),
+                part(PART_ATTRIBUTES, {EVIL: EVIL}),
+            ],
+        )
+        child = sdk_row(
+            EVIL_TRACE,
+            int(EVIL_TOOL, 16),
+            int(span.id, 16),
+            "tool",
+            EVIL,
+            span.start_ns + 10**8,
+            10**9,
+            status=500,
+            error=EVIL,
+            tool=EVIL,
+        )
+        child.bodies = [
+            part(PART_INPUT, {EVIL: EVIL}),
+            part(PART_OUTPUT, text),
+            part(PART_ATTRIBUTES, {EVIL: [EVIL, {EVIL: EVIL}], "link": "javascript:window.pwned=1"}),
+        ]
         yield child
         yield Log(
             "evil", self.now_ns, severity_number=17, severity_text=EVIL, body=f"{EVIL} {EVIL_LINK}", event_name=EVIL, service_name=EVIL, scope_name=EVIL, trace_id=EVIL_TRACE,
@@ -211,11 +318,18 @@ def make(folder: Path, traces: int = 100_000, spans: int = 10_000, now: float | 
     connection = files.open_writer(folder / "llmflow.db", 0)
     connection.texts = search_text
     maker = Maker(traces, now)
-    rows: list[Iterator[Stored]] = [maker.calls(), maker.hard(), maker.spans(WIDE_TRACE, spans, 25, 120, "ten thousand spans")]
+    rows: list[Iterator[Stored]] = [
+        maker.calls(),
+        maker.hard(),
+        maker.spans(WIDE_TRACE, spans, 25, 120, "ten thousand spans"),
+    ]
     try:
         for source in rows:
             while batch := list(islice(source, BATCH)):
-                transact(connection, lambda counters, batch=batch: commit.insert(connection, batch, counters, int(now * 1000)))
+                transact(
+                    connection,
+                    lambda counters, batch=batch: commit.insert(connection, batch, counters, int(now * 1000)),
+                )
         transact(connection, lambda _: save_view(connection, EVIL, f"q={EVIL}", int(now * 1000)))
         while transact(connection, lambda counters: feed(connection, counters, BATCH, lambda: True)):
             pass
