@@ -31,7 +31,7 @@ def test_there_is_one_command_for_each_purpose() -> None:
     commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
     assert len(commands) == 2
     assert commands[0].endswith(".venv/bin/llmflow demo")
-    assert commands[1].endswith(".venv/bin/pytest")
+    assert commands[1].endswith(".venv/bin/pytest -n 2 --dist loadfile")
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:
