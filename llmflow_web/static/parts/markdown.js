@@ -13,7 +13,7 @@ function block(node) {
   switch (node.type) {
     case "heading":
       // the page has its own headings above: a model's "#" must not stand over them
-      return h("p", { class: `h h${node.level}`, role: "heading", "aria-level": Math.min(6, node.level + 3) }, node.children.map(inline));
+      return h("p", { class: `h h${node.level}`, role: "heading", "aria-level": Math.min(6, node.level + 1) }, node.children.map(inline));
     case "code":
       return h("div", { class: "block" }, h("div", { class: "block-tools" }, node.lang ? h("span", { class: "muted" }, node.lang) : null, copyButton(() => node.text, "Copy code")),
         h("pre", { class: "code", tabindex: 0, "aria-label": node.lang ? `${node.lang} code` : "code", dir: "ltr" }, h("code", null, node.text)));
@@ -24,7 +24,7 @@ function block(node) {
     case "list":
       return h(node.ordered ? "ol" : "ul", node.ordered && node.start !== 1 ? { start: node.start } : null, node.items.map((item) => h("li", null, item.map(block))));
     case "table":
-      return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", null,
+      return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Table" }, h("table", null,
         h("thead", null, h("tr", null, node.head.map((cell, /** @type {number} */ i) => h("th", { class: `a-${node.align[i]}` }, cell.map(inline))))),
         h("tbody", null, node.rows.map((row) => h("tr", null, row.map((cell, i) => h("td", { class: `a-${node.align[i]}` }, cell.map(inline))))))));
     default:

@@ -79,7 +79,7 @@ function parameterTable(rows) {
   const changed = rows.filter((row) => row.change !== "same");
   const draw = (/** @type {any[]} */ list) => table(list, [
     { label: "Parameter", isHead: true, cell: (row) => h("span", { class: "mono" }, format.visible(row.name)) }, { label: "A", cell: (row) => (row.change === "added" ? absent() : h("span", { class: `mono${row.change === "same" ? "" : " del"}` }, value(row.a))) },
-    { label: "B", cell: (row) => (row.change === "removed" ? absent() : h("span", { class: `mono${row.change === "same" ? "" : " ins"}` }, value(row.b))) }, { label: "", cell: (row) => changeMark(row.change) },
+    { label: "B", cell: (row) => (row.change === "removed" ? absent() : h("span", { class: `mono${row.change === "same" ? "" : " ins"}` }, value(row.b))) }, { label: "Change", cell: (row) => changeMark(row.change) },
   ], { label: "Parameters of both sides" });
   const same = rows.length - changed.length;
   const rest = rows.filter((row) => row.change === "same");
@@ -133,7 +133,7 @@ function spanTable({ rows }, a, b) {
   const less = (/** @type {number|null|undefined} */ delta, /** @type {string} */ unit) => h("span", { class: (delta ?? 0) > 0 ? "is-more" : (delta ?? 0) < 0 ? "is-less" : "muted" }, signed(unit, delta ?? null));
   return [
     table(rows.slice(0, SPANS_SHOWN), [
-      { label: "Span", isHead: true, cell: name }, { label: "", cell: (row) => changeMark(row.change) }, { label: "A", cls: "num", cell: (row) => took(row.a, a) }, { label: "B", cls: "num", cell: (row) => took(row.b, b) },
+      { label: "Span", isHead: true, cell: name }, { label: "Change", cell: (row) => changeMark(row.change) }, { label: "A", cls: "num", cell: (row) => took(row.a, a) }, { label: "B", cls: "num", cell: (row) => took(row.b, b) },
       { label: "Time", cls: "num", cell: (row) => less(row.deltas?.duration_ms, "ms") }, { label: "Tokens", cls: "num", cell: (row) => less(row.deltas?.total_tokens, "tokens") }, { label: "Cost", cls: "num", cell: (row) => less(row.deltas?.estimated_cost, "USD") },
     ], { label: "Spans of both sides", isError: (row) => (row.b ?? row.a)?.status >= 400 }),
     rows.length > SPANS_SHOWN ? h("p", { class: "muted" }, `The first ${format.count(SPANS_SHOWN)} of ${format.count(rows.length)} spans.`) : null,
