@@ -310,7 +310,7 @@ def test_back_brings_the_place_and_the_row_back(mock: Maker, new_page: Maker) ->
     page.reload()
     page.wait_for_selector(f"{ROWS}:has-text('call number 2150')")
     page.click(".nav a:has-text('Models')")
-    until(page, "location.pathname === '/models'")
+    page.wait_for_selector("h1:has-text('Models')")
     page.click(".nav a:has-text('Traces')")
     page.wait_for_selector(f"{ROWS}:has-text('call number 0')")
 
