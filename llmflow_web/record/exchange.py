@@ -72,7 +72,7 @@ _QUIET_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _BINARY_TYPES = (b"audio/", b"image/", b"video/", b"application/octet-stream", b"application/zip", b"font/")
 _LINE_TYPES = (b"application/x-ndjson", b"application/stream+json")  # the latter is Cohere v1's
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_SHORT_BYTES = 1024  # what is worth remembering that it holds no secret
+_SHORT_BYTES = 4096  # what is worth remembering that it holds no secret
 _LENT_KEY = "the key of LLMFlow's environment was used"
 _INJECTED = "stream_options.include_usage was asked for by LLMFlow"
 

@@ -22,8 +22,9 @@ _HEADERS = ("header", "headers")
 _COMMANDS = ("command_line", "command_args")  # of the process: --api-key=…, --header "x-api-key: …"
 _KEYS = ("api_key", "apikey", "access_key", "secret_key", "private_key")
 _WORDS = ("auth", "password", "secret", "token")
-_HINTS = (b"eader", b"metadata.", b".command", b'_key"', b'_KEY"', b'-key"')
-"""Where none of these is, no name says that a value is secret, but for those that every body is searched for."""
+_PROBES = tuple(
+    re.compile(pattern).search for pattern in (rb"\.(?:(?<=metadata\.)|command)", rb"_(?:key|KEY)\"", rb"-(?=key\")")
+)  # each begins with one rare character, as those of `redact` do
 _IN_TEXT = re.compile(
     r"([\w-]{3,80})([\"']?\s*[:=,]\s*\[?[\"']?)((?:(?:bearer|basic|token)\s+)?[^\s\"',;\]}]{6,})", re.IGNORECASE
 )
@@ -35,12 +36,20 @@ _METRIC_TEXTS = ("name", "description", "unit", "service_name", "scope_name", "s
 
 def redact_attributes(data: bytes, secrets: Sequence[bytes] = ()) -> bytes:
     """Mask the secrets in attributes written as JSON."""
-    if any(hint in data for hint in _HINTS):
+    if _may_name_secret(data):
         data = _without_credentials(data)
     return redact_bytes(data, secrets)
 
 
-@lru_cache(maxsize=1024)
+def _may_name_secret(data: bytes) -> bool:
+    """Say whether a name may tell that its value is secret, beside those that every body is searched for."""
+    for probe in _PROBES:
+        if probe(data) is not None:
+            return True
+    return b"eader" in data
+
+
+@lru_cache(maxsize=256)
 def is_known_clean(data: bytes, secrets: Sequence[bytes]) -> bool:
     """Say whether short attributes hold no secret: those of a resource are the same in span after span."""
     return redact_attributes(data, secrets) is data

@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmflow_web.model import Log, Metric
+from llmflow_web.record import telemetry_rows
 from llmflow_web.record.telemetry_rows import TelemetryRedactor, is_known_clean, redact_attributes
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
@@ -86,6 +89,13 @@ def test_cut_attributes_are_masked_by_shape() -> None:
     """What is no JSON, because it was cut, is still looked through."""
     assert KEY.encode() not in redact_attributes(b'{"headers": {"a": "' + KEY.encode())
     assert redact_attributes(b'{"headers":' * 100_000)
+
+
+@given(st.lists(st.sampled_from([*"._-x\"{", "eader", "metadata", "command", "key", "KEY", "api"]), max_size=12).map("".join))
+def test_no_hint_is_passed_over(text: str) -> None:
+    """Names are looked at wherever one of the words that may give a secret away is in the bytes."""
+    hints = ("eader", "metadata.", ".command", '_key"', '_KEY"', '-key"')
+    assert telemetry_rows._may_name_secret(text.encode()) == any(hint in text for hint in hints)
 
 
 def test_remembered_attributes() -> None:
