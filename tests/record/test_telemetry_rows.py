@@ -91,7 +91,11 @@ def test_cut_attributes_are_masked_by_shape() -> None:
     assert redact_attributes(b'{"headers":' * 100_000)
 
 
-@given(st.lists(st.sampled_from([*"._-x\"{", "eader", "metadata", "command", "key", "KEY", "api"]), max_size=12).map("".join))
+@given(
+    st.lists(st.sampled_from([*'._-x"{', "eader", "metadata", "command", "key", "KEY", "api"]), max_size=12).map(
+        "".join
+    )
+)
 def test_no_hint_is_passed_over(text: str) -> None:
     """Names are looked at wherever one of the words that may give a secret away is in the bytes."""
     hints = ("eader", "metadata.", ".command", '_key"', '_KEY"', '-key"')
