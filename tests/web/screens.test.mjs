@@ -46,6 +46,7 @@ test("a line breaks where nothing is known instead of falling to zero", () => {
   const path = linePath([1, 2, null, 3, null], (i) => i * 10, (value) => value);
   assert.equal(path, "M0 1L10 2M28 3h4");
   assert.equal(linePath([null, undefined], (i) => i, (v) => v), "");
+  assert.equal(linePath([1, null, 2, null, null, 3], (i) => i * 10, (value) => value, 1), "M0 1L20 2M48 3h4");
 });
 
 test("series are stacked in their order", () => {

@@ -39,26 +39,16 @@ export function thin(count, most) {
 }
 
 /**
- * The line through the points that are known, broken where one is not; a point without neighbours becomes a short dash.
- * @param {(number|null|undefined)[]} values @param {(i: number) => number} x @param {(value: number) => number} y
+ * The line through the points that are known, broken where more than `gap` in a row are not; a point without neighbours becomes a short dash.
+ * @param {(number|null|undefined)[]} values @param {(i: number) => number} x @param {(value: number) => number} y @param {number} [gap]
  */
-export function linePath(values, x, y) {
-  let path = "";
-  let isOpen = false;
-  values.forEach((value, i) => {
-    if (value == null || !Number.isFinite(value)) {
-      isOpen = false;
-      return;
-    }
-    const at = `${round(x(i))} ${round(y(value))}`;
-    if (isOpen) path += `L${at}`;
-    else {
-      const next = values[i + 1];
-      path += next == null ? `M${round(x(i) - 2)} ${round(y(value))}h4` : `M${at}`;
-    }
-    isOpen = true;
-  });
-  return path;
+export function linePath(values, x, y, gap = 0) {
+  const known = values.flatMap((value, i) => (value == null || !Number.isFinite(value) ? [] : [{ i, value }]));
+  const isNear = (/** @type {number} */ n) => n > 0 && n < known.length && known[n].i - known[n - 1].i <= gap + 1;
+  return known.map(({ i, value }, n) => {
+    if (isNear(n)) return `L${round(x(i))} ${round(y(value))}`;
+    return isNear(n + 1) ? `M${round(x(i))} ${round(y(value))}` : `M${round(x(i) - 2)} ${round(y(value))}h4`;
+  }).join("");
 }
 
 /** @param {number} n */

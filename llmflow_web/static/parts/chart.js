@@ -10,12 +10,13 @@ import { table } from "./table.js";
 const WIDTH = 1000;
 const HEIGHT = 160;
 const GAP = 0.14;
+const SPARK_GAP = 3;
 const DASHES = ["", "7 4", "2 4", "10 3 2 3"];
 
 /**
  * @typedef {{label: string, values: (number|null)[], color?: number|string, total?: string, href?: (at: number) => string|null}} Series
  * @typedef {{title: string, note?: string|null, times: {label: string, short: string, isFirst?: boolean}[], series: Series[], text: (value: any) => string,
- *   href: ((at: number) => string)|null, isWhole?: boolean, isTime?: boolean}} TimeChart `short`: for the axis; `isFirst`: a day begins
+ *   href: ((at: number) => string)|null, isWhole?: boolean, isTime?: boolean, gap?: number}} TimeChart `short`: for the axis; `isFirst`: a day begins; `gap`: so many unknown points a line goes over
  */
 
 /** A card with a button that shows the figures instead. @param {{title: string, note?: string|null}} chart @param {() => any} draw @param {() => any} asTable */
@@ -55,7 +56,7 @@ export function lines(chart) {
   const most = Math.max(0, ...chart.series.flatMap((series) => series.values.map((value) => value ?? 0)));
   const draw = () => plot(chart, most, (y, x, step) => [
     chart.times.map((_, at) => group(chart, at, x, step, [])),
-    chart.series.map((series, n) => s("path", { class: `line ${colorOf(series, n)}`, "stroke-dasharray": DASHES[n % DASHES.length] || null, d: linePath(series.values, (at) => x(at) + step / 2, y) })),
+    chart.series.map((series, n) => s("path", { class: `line ${colorOf(series, n)}`, "stroke-dasharray": DASHES[n % DASHES.length] || null, d: linePath(series.values, (at) => x(at) + step / 2, y, chart.gap) })),
   ], true);
   return frame(chart, draw, () => asTable(chart));
 }
@@ -173,5 +174,5 @@ export function sparkline(values) {
   const low = Math.min(0, ...known);
   const high = Math.max(...known);
   const y = (/** @type {number} */ value) => (high === low ? 11 : 20 - ((value - low) / (high - low)) * 18);
-  return s("svg", { class: "spark", viewBox: "0 0 100 22", preserveAspectRatio: "none", "aria-hidden": "true" }, s("path", { class: "line c0", d: linePath(values, (at) => (values.length > 1 ? (at / (values.length - 1)) * 98 + 1 : 50), y) }));
+  return s("svg", { class: "spark", viewBox: "0 0 100 22", preserveAspectRatio: "none", "aria-hidden": "true" }, s("path", { class: "line c0", d: linePath(values, (at) => (values.length > 1 ? (at / (values.length - 1)) * 98 + 1 : 50), y, SPARK_GAP) }));
 }

@@ -16,6 +16,7 @@ const RANGES = [["1h", "Last hour"], ["24h", "Last 24 hours"], ["7d", "Last 7 da
 const TYPES = [["", "All types"], ["sum", "Sums"], ["gauge", "Gauges"], ["histogram", "Histograms"]];
 const SPARK_POINTS = 30;
 const CHART_POINTS = 100;
+const GAP = 5; // a program reports more seldom than a chart has points
 const DEFAULT = "24h";
 
 /** @param {HTMLElement} el @param {import("../state.js").State} state */
@@ -137,7 +138,7 @@ function one(series, rows, act) {
   const text = (/** @type {any} */ value) => measure(value, unit);
   const isSum = series.metric_type === "sum";
   const times = series.points.map((/** @type {any} */ point) => ({ label: format.stamp(point.timestamp), short: series.bucket_ms >= 86_400_000 ? format.day(point.timestamp) : format.clock(point.timestamp).slice(0, 5) }));
-  const chart = { title: format.visible(series.name), times, text, href: null, series: [{ label: isSum ? "Growth" : series.metric_type === "gauge" ? "Mean" : "Mean of the observations", values: series.points.map((/** @type {any} */ point) => point.value) }], note: `One ${isSum ? "column" : "point"} is ${format.duration(series.bucket_ms)}.` };
+  const chart = { title: format.visible(series.name), times, text, gap: GAP, href: null, series: [{ label: isSum ? "Growth" : series.metric_type === "gauge" ? "Mean" : "Mean of the observations", values: series.points.map((/** @type {any} */ point) => point.value) }], note: `One ${isSum ? "column" : "point"} is ${format.duration(series.bucket_ms)}.` };
   const facts = rows.map((row) => { const { words, value } = summaryValue(row); return card(format.visible(row.service_name ?? "no service"), measure(value, row.unit), words); });
   return h("section", { class: "part-of", "aria-label": `Metric ${format.visible(series.name)}` }, h("div", { class: "bulk" }, h("a", { class: "button", href: act.address({ name: "" }) }, icon("close"), "Close"), h("span", { class: "muted" }, [series.metric_type, rows[0]?.temporality, unit && `in ${format.visible(unit)}`].filter(Boolean).join(", "))),
     facts.length ? h("dl", { class: "cards" }, facts) : null, times.some((/** @type {any} */ _, /** @type {number} */ at) => series.points[at].value != null) ? (isSum ? columns(chart) : lines(chart)) : notice("Nothing in this time", "Choose a longer range."));
