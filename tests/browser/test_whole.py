@@ -89,7 +89,7 @@ def test_every_screen_stands_on_real_answers(flow: Any, new_page: Maker, path: s
     flow.wait_traces(1)
     page = new_page()
     page.goto(flow.dashboard_url + path)
-    page.wait_for_selector(".page:not([aria-busy]) h1, .page:not([aria-busy]) h2, .tail .row, .list-area .notice")
+    page.wait_for_selector(":is(.page:not([aria-busy]) :is(h1, h2), .tail .row, .list-area .notice):visible")
     assert page.locator(".notice[role=alert]").count() == 0
 
 
