@@ -5,6 +5,7 @@ LLMFlowError
 │   ├── BadRequest          400   what was sent cannot be understood
 │   ├── NotFound            404
 │   ├── TooLarge            413   a named limit was passed
+│   ├── Refused             429   LLMFlow itself does not let a call go on: a budget is used up
 │   └── HeaderTooLarge      431
 ├── UpstreamError           502   the provider's fault, or the way to it
 │   ├── UpstreamUnreachable 502   no connection could be made
@@ -19,6 +20,8 @@ LLMFlowError
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class LLMFlowError(Exception):
@@ -56,6 +59,19 @@ class TooLarge(RequestError):
     """A named limit was passed; the message names it."""
 
     status = 413
+
+
+class Refused(RequestError):
+    """LLMFlow itself does not let a call go on; the message says by which rule, and when it may."""
+
+    status = 429
+
+    def __init__(self, message: str, code: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """The reason in one word, for programs: budget_exceeded."""
+        self.headers = dict(headers or {})
+        """For the answer: Retry-After, and what is ours."""
 
 
 class HeaderTooLarge(RequestError):

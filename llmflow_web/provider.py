@@ -109,6 +109,14 @@ def error_as_it_is(status: int, body: JSON | str) -> JSON:
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
+def refused_as_openai(path: str, status: int, code: str, message: str) -> JSON:
+    """Write an error of our own in OpenAI's shape, whatever was asked. 429 is named as what no retry mends."""
+    del path
+    kinds = {429: "insufficient_quota"}
+    kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the environment puts a provider. None and {} = it says nothing."""
@@ -139,6 +147,8 @@ class Provider:
     native_paths: tuple[str, ...] = ()  # prefixes of upstream paths that pass untouched: "/v1/messages"
     native_headers: frozenset[str] = frozenset()  # mark a listing of models, whose path OpenAI has too, as native
     translate_error: Callable[[int, JSON | str], JSON] = error_as_it_is  # native error body → OpenAI's envelope
+    refusal: Callable[[str, int, str, str], JSON] = refused_as_openai  # upstream path, status, code, message → an error
+    # of LLMFlow's own in the words that the provider's clients understand
     error_statuses: Mapping[int, int] = field(default_factory=dict)  # native status → what an OpenAI client gets
     default_headers: tuple[tuple[str, str], ...] = ()  # set on translated calls where the client sent none of the name
     framing: Framing = "sse"

@@ -14,7 +14,7 @@ from llmflow_web.model import JSON, Completion, Usage
 from llmflow_web.provider import Native, Operation, Outgoing, Provider, StreamTranslator, Target
 
 from .anthropic_answer import chat_completion_from, completion_of, finish_reason_of, usage_from
-from .anthropic_errors import STATUSES, translate_error
+from .anthropic_errors import STATUSES, refusal, translate_error
 from .anthropic_messages import remember_thoughts
 from .anthropic_request import OLD_VERSION, VERSION_HEADER, request
 from .anthropic_stream import ChatTranslator, MessageStream
@@ -145,6 +145,7 @@ ANTHROPIC = Provider(
     native_paths=("/v1/messages", "/v1/complete", "/v1/files", "/v1/skills", "/v1/organizations"),
     native_headers=frozenset({"anthropic-version"}),
     translate_error=translate_error,
+    refusal=refusal,
     error_statuses=STATUSES,
     default_headers=((VERSION_HEADER, OLD_VERSION),),
     price_families=("anthropic",),

@@ -69,5 +69,11 @@ def envelope_of(body: JSON, status: int = 500) -> JSON:
     return error_envelope(message, kind, code, **more)
 
 
+def refusal(path: str, status: int, code: str, message: str) -> JSON:
+    """Write an error of LLMFlow's own as the Messages API writes errors; `code` is added for programs."""
+    del path
+    return {"type": "error", "error": {"type": _word_of(status), "message": message, "code": code}, "request_id": None}
+
+
 def _word_of(status: int) -> str:
     return _OF_STATUS.get(status, "api_error" if status >= 500 else "invalid_request_error")

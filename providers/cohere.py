@@ -7,7 +7,7 @@ API as of cohere-python 7.3: v2 chat, embed and rerank; v1 chat is read only. Th
 from __future__ import annotations
 
 from llmflow_web.model import JSON
-from llmflow_web.provider import Native, Operation, Provider
+from llmflow_web.provider import Native, Operation, Provider, refused_as_openai
 
 from .cohere_answer import answer, chat_response, embed_response, models_response, usage
 from .cohere_request import chat_request, embed_request, models_request
@@ -52,6 +52,13 @@ def translate_error(status: int, body: JSON | str) -> JSON:
     return error_envelope(error(status, body), kind, code)
 
 
+def refusal(path: str, status: int, code: str, message: str) -> JSON:
+    """Write an error of LLMFlow's own as Cohere writes errors, on the compatibility paths as OpenAI does."""
+    if path.startswith("/compatibility/"):
+        return refused_as_openai(path, status, code, message)
+    return {"message": message, "code": code}
+
+
 COHERE = Provider(
     name="cohere",
     title="Cohere",
@@ -87,6 +94,7 @@ COHERE = Provider(
     ),
     native_headers=frozenset({"x-fern-sdk-name", "x-client-name"}),
     translate_error=translate_error,
+    refusal=refusal,
     error_statuses={498: 400},
     price_prefixes=("", "cohere/"),
     price_families=("cohere", "cohere_chat"),

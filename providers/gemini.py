@@ -16,7 +16,7 @@ from llmflow_web.provider import Native, Operation, Provider, StreamTranslator, 
 
 from .completion import text_or_none
 from .gemini_answer import chat_body, embeddings_body, usage_of
-from .gemini_errors import described, translate_error
+from .gemini_errors import described, refusal, translate_error
 from .gemini_request import chat_request, embeddings_request, models_list, models_request
 from .gemini_stream import GeminiStream, GeminiTranslator, completion_of
 from .openai import answer as openai_answer
@@ -137,6 +137,7 @@ GEMINI = Provider(
     native_paths=("/v1beta/", "/v1alpha/", "/v1/models/", "/v1/tunedModels/", "/v1/cachedContents", "/upload/"),
     native_headers=frozenset({"x-goog-api-key", "x-goog-api-client"}),
     translate_error=translate_error,
+    refusal=refusal,
     price_prefixes=("gemini/", ""),
     price_families=("gemini", "vertex_ai-*"),
 )

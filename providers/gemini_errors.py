@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from llmflow_web.model import JSON
+from llmflow_web.provider import refused_as_openai
 
 from .completion import text_or_none
 from .openai import MAX_ERROR_CHARS
@@ -36,6 +37,7 @@ _BY_STATUS = {
     404: "NOT_FOUND",
     429: "RESOURCE_EXHAUSTED",
 }
+_ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _TOO_LONG = re.compile(r"token count.{0,40}exceeds the maximum", re.IGNORECASE)
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
@@ -82,6 +84,15 @@ def translate_error(status: int, body: JSON | str) -> JSON:
         openai_code = "context_length_exceeded"
     wait = _wait_of(details)
     return error_envelope(message, kind, openai_code, **({} if wait is None else {"retry_after": wait}))
+
+
+def refusal(path: str, status: int, code: str, message: str) -> JSON:
+    """Write an error of LLMFlow's own as Google writes errors; on the OpenAI-compatible paths as OpenAI does."""
+    if "/openai/" in path:
+        return refused_as_openai(path, status, code, message)
+    word = _BY_STATUS.get(status, "INTERNAL" if status >= 500 else "FAILED_PRECONDITION")
+    info = {"@type": _ERROR_INFO, "reason": code.upper(), "domain": "llmflow"}
+    return {"error": {"code": status, "message": message, "status": word, "details": [info]}}
 
 
 def _wait_of(details: list[JSON]) -> int | None:

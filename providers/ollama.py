@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmflow_web.model import JSON, Completion, Usage
-from llmflow_web.provider import Event, Native
+from llmflow_web.provider import Event, Native, refused_as_openai
 
 from .completion import as_text, text_or_none
 from .openai import OPENAI
@@ -230,6 +230,13 @@ def _parsed(data: str) -> JSON | None:
     return value if isinstance(value, dict) else None
 
 
+def refusal(path: str, status: int, code: str, message: str) -> JSON:
+    """Write an error of LLMFlow's own as Ollama writes errors, under /v1 as OpenAI does."""
+    if not path.startswith("/api/"):
+        return refused_as_openai(path, status, code, message)
+    return {"error": message, "code": code}
+
+
 OLLAMA = replace(
     OPENAI,
     name="ollama",
@@ -242,6 +249,7 @@ OLLAMA = replace(
     usage=usage,
     framing="ndjson",
     native_paths=("/api/",),
+    refusal=refusal,
     is_local=True,
     is_free=is_free,
     price_prefixes=("ollama/",),

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from llmflow_web.errors import BadRequest, LLMFlowError, NotFound, RequestError, UpstreamError
+from llmflow_web.errors import BadRequest, LLMFlowError, NotFound, Refused, RequestError, UpstreamError
 from llmflow_web.model import Capture, Exchange, Source
 from llmflow_web.net.departure import Departure, query_key
+from llmflow_web.net.gate import Gate, answer_refused
 from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.relay import Gather, Relay, Upload
 from llmflow_web.net.translate import TranslatedRelay
@@ -90,10 +91,15 @@ class Dispatcher:
         default_record: str = "on",
         max_splice_bytes: int = MAX_SPLICE_BODY_BYTES,
         max_translated_bytes: int = MAX_TRANSLATED_BODY_BYTES,
+        gate: Gate | None = None,
         ids: Ids | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        """Send by `client`, hand over to `log`. gate: asked before a call leaves; its calls are handed over even where
+        they are not to be recorded, since they count.
+        """
         self._client = client
+        self._gate = gate
         self._log = log
         self._use_env_keys = use_env_keys
         self._default_record = default_record
@@ -144,6 +150,9 @@ class Dispatcher:
         self.open_calls -= 1
         if exchange.record != "off":
             self.running.pop(exchange.id, None)
+        if self._gate is not None:
+            self._gate.closed(exchange)
+        if exchange.record != "off" or self._gate is not None:
             self._log.put(exchange)
 
     # ── the exchange ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +175,8 @@ class Dispatcher:
         exchange.trace_id = self._trace_id(call)
         exchange.id = self._ids.span()
         exchange.record = _record_mode(call, self._default_record)
-        if exchange.record != "off":  # "meta" too needs both, for model and usage; they are not stored then
+        if exchange.record != "off" or self._gate is not None:
+            # "meta" too needs both, for model and usage, and so does a call that is only counted; they are not stored.
             exchange.request = self._log.capture()
             exchange.response = self._log.capture()
         return exchange
@@ -193,9 +203,10 @@ class Dispatcher:
         if way.operation is not None:
             self._begin_translated(call, upstream, way.operation, relay, departure)
         elif way.is_tunnel and way.asked is not None:
-            departure.placed(departure.tunnel, way.asked, b"", self._target(call, upstream))
+            asked, target = way.asked, self._target(call, upstream)
+            self._past_gate(relay, lambda _: departure.placed(departure.tunnel, asked, b"", target))(b"")
         elif way.is_tunnel:
-            departure.tunnel()
+            self._past_gate(relay, lambda _: departure.tunnel())(b"")
         elif way.asked is not None:
             self._begin_placed(call, upstream, way.asked, relay, departure)
         else:
@@ -203,24 +214,60 @@ class Dispatcher:
             self._begin_as_it_came(call, relay, departure, wants_usage=wants_usage)
 
     def _begin_as_it_came(self, call: ServerCall, relay: Relay, departure: Departure, *, wants_usage: bool) -> None:
-        if call.whole_body is not None or (wants_usage and call.head.content_length <= self._max_splice_bytes):
-            _gather(
+        needs_whole = wants_usage or self._gate is not None
+        if call.whole_body is not None or (needs_whole and call.head.content_length <= self._max_splice_bytes):
+            self._gather(
                 call,
                 relay,
                 self._max_splice_bytes,
                 lambda body: departure.whole(body, splice=wants_usage),
                 departure.streaming,
             )
+        elif self._gate is not None:
+            self._past_gate(relay, lambda _: self._stream_up(call, relay, departure), is_whole=False)(b"")
         else:
-            departure.streaming(b"")
-            call.read(Upload(relay))
+            self._stream_up(call, relay, departure)
+
+    @staticmethod
+    def _stream_up(call: ServerCall, relay: Relay, departure: Departure) -> None:
+        departure.streaming(b"")
+        call.read(Upload(relay))
+
+    def _gather(
+        self,
+        call: ServerCall,
+        relay: Relay,
+        limit: int,
+        send_whole: Callable[[bytes], None],
+        send_streaming: Callable[[bytes], None],
+    ) -> None:
+        """Have the body gathered; the gate, where there is one, is asked before either way of sending it."""
+        whole = self._past_gate(relay, send_whole)
+        _gather(call, relay, limit, whole, self._past_gate(relay, send_streaming, is_whole=False))
+
+    def _past_gate(
+        self, relay: Relay, send: Callable[[bytes], None], *, is_whole: bool = True
+    ) -> Callable[[bytes], None]:
+        """Return `send`, behind the gate where there is one. is_whole: what is sent is the whole body."""
+        gate = self._gate
+        if gate is None:
+            return send
+
+        def ask_and_send(body: bytes) -> None:
+            refused = gate.admit(relay.exchange, body if is_whole else None)
+            if refused is None:
+                send(body)
+            else:
+                relay.reject(refused)
+
+        return ask_and_send
 
     def _begin_placed(
         self, call: ServerCall, upstream: Upstream, asked: str, relay: Relay, departure: Departure
     ) -> None:
         target = self._target(call, upstream)
         wants_usage = _wants_usage(call.head, upstream, relay.exchange)
-        _gather(
+        self._gather(
             call,
             relay,
             self._max_splice_bytes,
@@ -233,7 +280,7 @@ class Dispatcher:
     ) -> None:
         target = self._target(call, upstream)
         bound = operation.bind(target) if operation.bind is not None else operation
-        _gather(
+        self._gather(
             call,
             relay,
             self._max_translated_bytes,
@@ -416,6 +463,9 @@ def refuse_loop(call: ServerCall, upstream: Upstream) -> None:
 
 def _refuse(call: ServerCall, exchange: Exchange, error: LLMFlowError) -> None:
     """Answer a call that got no answer from upstream: 502 or 504, naming the provider, or what was wrong with it."""
+    if isinstance(error, Refused):
+        answer_refused(call, exchange, error)
+        return
     if isinstance(error, RequestError):
         ids = [("x-llmflow-trace-id", exchange.trace_id), ("x-llmflow-span-id", exchange.id)]
         call.respond_json(error.status, _request_error(error), ids)
@@ -448,5 +498,5 @@ def _wants_usage(head: RequestHead, upstream: Upstream, exchange: Exchange) -> b
         and head.method == b"POST"
         and exchange.upstream_path.endswith(_SPLICED_PATHS)
         and get(head.headers, b"content-encoding") is None
-        and exchange.record != "off"
+        and exchange.request is not None
     )
