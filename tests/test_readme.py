@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llmflow_web.app.cli import COMMANDS, TRANSFERS, transfer
-from llmflow_web.app.cli.parser import make_parser
+from llmflow_web.app.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,8 +20,7 @@ PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"
 
 @cache
 def known_flags() -> set[str]:
-    parsers = [make_parser(command) for command in COMMANDS if command not in TRANSFERS]
-    parsers += [transfer.make_parser(command) for command in TRANSFERS]
+    parsers = [command.load().make_parser(name) for name, command in COMMANDS.items()]
     return {flag for parser in parsers for flag in parser._option_string_actions}
 
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from llmflow_web.app import config as configuration
 from llmflow_web.app.settings import Config
@@ -24,13 +26,30 @@ from llmflow_web.errors import ConfigError, LLMFlowError
 EXIT_FAILED = 1
 EXIT_WRONG_SETTING = 2
 
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One word of the command line: what it does, and the module that does it, loaded when it is asked for.
+
+    module: of this package; it has `run(command, argv) -> exit code` and `make_parser(command)`.
+    """
+
+    help: str
+    module: str = "parser"
+
+    def load(self) -> Any:
+        """Import the module."""
+        return import_module(f"llmflow_web.app.cli.{self.module}")
+
+
 COMMANDS = {
-    "serve": "start the proxy and the dashboard (what happens without a command)",
-    "demo": "the same with a built-in fake provider and a believable set of calls",
-    "export": "write what is recorded as OTLP, JSON Lines or CSV",
-    "import": "read such files in",
+    "serve": Command("start the proxy and the dashboard (what happens without a command)"),
+    "demo": Command("the same with a built-in fake provider and a believable set of calls"),
+    "export": Command("write what is recorded as OTLP, JSON Lines or CSV", "transfer"),
+    "import": Command("read such files in", "transfer"),
 }
-TRANSFERS = ("export", "import")
+SERVERS = ("serve", "demo")
+"""The commands that take every setting and start the server here."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -54,10 +73,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run_command(command: str, argv: Sequence[str]) -> int:
-    if command in TRANSFERS:
-        from llmflow_web.app.cli.transfer import run_transfer
-
-        return run_transfer(command, argv)
+    if command not in SERVERS:
+        code: int = COMMANDS[command].load().run(command, argv)
+        return code
     if argv:
         # argparse costs a tenth of the start; without arguments nothing has to be parsed.
         from llmflow_web.app.cli.parser import parse

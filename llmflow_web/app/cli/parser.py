@@ -87,7 +87,7 @@ def _denied(text: str) -> str:
 
 def _epilog() -> str:
     lines = ["commands:"]
-    lines += [f"  {name:<8}{text}" for name, text in COMMANDS.items()]
+    lines += [f"  {name:<12}{command.help}" for name, command in COMMANDS.items()]
     lines += [
         "",
         "Each option is also an environment variable (--proxy-port: LLMFLOW_PROXY_PORT) and a key of llmflow.toml",

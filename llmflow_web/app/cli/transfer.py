@@ -38,7 +38,7 @@ _WORDS = {"spans": ("span", "spans"), "logs": ("log", "logs"), "metrics": ("data
 _SETTINGS = {"export": ("data_dir", "db_path"), "import": ("data_dir", "db_path", "host", "token")}
 
 
-def run_transfer(command: str, argv: Sequence[str]) -> int:
+def run(command: str, argv: Sequence[str]) -> int:
     """Run `export` or `import` and return the exit code."""
     options = make_parser(command).parse_args(argv)
     told = vars(options)
