@@ -85,7 +85,7 @@ class House:
             self.client,
             self.recorder,
             use_env_keys=config.env_keys,
-            default_record=config.record,
+            max_record="on" if config.bodies else "meta",
             max_splice_bytes=config.max_splice_body,
             max_translated_bytes=config.max_translated_body,
         )
@@ -371,7 +371,12 @@ class House:
                 ),
                 relay=self._relay if config.forward_raw else None,
                 prices=lambda: self.prices,
-                inflight=Inflight(self.dispatcher.running, rows, secrets=secrets_of(self.config, self.upstreams)),
+                inflight=Inflight(
+                    self.dispatcher.running,
+                    rows,
+                    secrets=secrets_of(self.config, self.upstreams),
+                    patterns=self.config.redact,
+                ),
                 forward=ForwardRoutes(
                     self._forwarder,
                     endpoints=shown_endpoints(self.config),

@@ -76,7 +76,7 @@ def _demo_config(
         own.setdefault("quiet", ["on"])
     kept = {name: value for name, value in env.items() if name not in _IGNORED_ENV}
     config = configuration.load(own, kept, config_file=config_file)
-    return replace(config, env_keys=False, price_refresh=False, record="on")
+    return replace(config, env_keys=False, price_refresh=False, bodies=True)
 
 
 def _upstreams(url: str) -> dict[str, UpstreamSetting]:

@@ -130,6 +130,16 @@ def _token(text: str) -> str:
     return text
 
 
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text}: {error}") from error
+    if pattern.search("") is not None:  # it would match between all characters
+        raise ValueError(text)
+    return pattern
+
+
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"https", "http"} or not parts.hostname or not text.isprintable() or set(text) & set(" @"):
@@ -201,6 +211,13 @@ URL = Kind("URL", "an https, http or file URL", _https_url)
 HTTP_URL = Kind("URL", "an https or http URL without user and password", _http_url, show=_show_url)
 HEADERS = Kind(
     "NAME=VALUE", "name=value, the value percent-encoded where need be", _header, show=_show_names, is_list=True
+)
+PATTERNS = Kind(
+    "PATTERN",
+    "a regular expression in Python's syntax that does not match the empty text",
+    _pattern,
+    show=lambda value: ", ".join(one.pattern for one in value) or "none",
+    is_list=True,
 )
 WORDS = Kind("TEXT", WORD.allowed, _word, show=lambda value: ", ".join(value) or "none", is_list=True)
 

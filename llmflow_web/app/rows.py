@@ -23,7 +23,14 @@ def make_row_maker(config: Config, upstreams: Mapping[str, Upstream], prices: Pr
     from llmflow_web.record.exchange import RowMaker
 
     rows = {name: upstream.provider for name, upstream in upstreams.items()}
-    return RowMaker(rows, prices, max_body_bytes=config.max_stored_body, secrets=secrets_of(config, upstreams))
+    return RowMaker(
+        rows,
+        prices,
+        max_body_bytes=config.max_stored_body,
+        secrets=secrets_of(config, upstreams),
+        patterns=config.redact,
+        has_bodies=config.bodies,
+    )
 
 
 def secrets_of(config: Config, upstreams: Mapping[str, Upstream]) -> list[str]:

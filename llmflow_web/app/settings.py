@@ -5,6 +5,7 @@ Add a field here and everything else follows; nothing reads a setting in any oth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -136,8 +137,14 @@ class Config:
         True, kinds.SWITCH, UPSTREAMS, "Use OPENAI_API_KEY and its like for local calls that carry no key."
     )
 
-    record: str = _setting(
-        "on", kinds.choice("on", "meta"), RECORDING, "What is stored of a call: all of it, or everything but bodies."
+    bodies: bool = _setting(
+        True, kinds.SWITCH, RECORDING, "Store prompts and answers, of calls as of spans and logs that are sent here."
+    )
+    redact: tuple[re.Pattern[str], ...] = _setting(
+        (),
+        kinds.PATTERNS,
+        RECORDING,
+        "Mask what this regular expression matches in all that is stored. Can be given several times.",
     )
     max_stored_body: int = _setting(
         8 * kinds.MIB, kinds.SIZE, RECORDING, "Bytes kept of one request or response body; more is cut and marked."

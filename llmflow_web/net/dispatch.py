@@ -46,6 +46,7 @@ _OPERATIONS = {
     ("POST", "/v1/embeddings"): "embeddings",
     ("GET", "/v1/models"): "models",
 }
+_RECORD_MODES = ("off", "meta", "on")  # from least to most
 _MODELS_PATH = "/v1/models"
 _SPLICED_PATHS = ("/chat/completions", "/completions")
 _FORWARDED = frozenset({b"origin", b"forwarded", b"x-forwarded-for", b"via"})
@@ -88,7 +89,7 @@ class Dispatcher:
         log: ExchangeLog,
         *,
         use_env_keys: bool = True,
-        default_record: str = "on",
+        max_record: str = "on",
         max_splice_bytes: int = MAX_SPLICE_BODY_BYTES,
         max_translated_bytes: int = MAX_TRANSLATED_BODY_BYTES,
         gate: Gate | None = None,
@@ -102,7 +103,7 @@ class Dispatcher:
         self._gate = gate
         self._log = log
         self._use_env_keys = use_env_keys
-        self._default_record = default_record
+        self._max_record = max_record
         self._max_splice_bytes = max_splice_bytes
         self._max_translated_bytes = max_translated_bytes
         self._ids = ids or Ids()
@@ -174,7 +175,7 @@ class Dispatcher:
         exchange.price_free = upstream.is_free
         exchange.trace_id = self._trace_id(call)
         exchange.id = self._ids.span()
-        exchange.record = _record_mode(call, self._default_record)
+        exchange.record = _record_mode(call, self._max_record)
         if exchange.record != "off" or self._gate is not None:
             # "meta" too needs both, for model and usage, and so does a call that is only counted; they are not stored.
             exchange.request = self._log.capture()
@@ -485,10 +486,11 @@ def _our_headers(exchange: Exchange) -> bytes:
     )
 
 
-def _record_mode(call: ServerCall, default: str) -> str:
+def _record_mode(call: ServerCall, most: str) -> str:
+    """Say what is stored of a call: what it asks for by header, and never more than `most`."""
     given = call.header(b"x-llmflow-record")
-    mode = given.decode("latin-1").strip().lower() if given else default
-    return mode if mode in ("on", "meta", "off") else default
+    mode = given.decode("latin-1").strip().lower() if given else most
+    return mode if mode in _RECORD_MODES and _RECORD_MODES.index(mode) < _RECORD_MODES.index(most) else most
 
 
 def _wants_usage(head: RequestHead, upstream: Upstream, exchange: Exchange) -> bool:

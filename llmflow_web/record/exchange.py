@@ -7,8 +7,9 @@ what is known and says what was dropped.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Any
 
@@ -38,7 +39,9 @@ from llmflow_web.model import (
     Usage,
 )
 from llmflow_web.provider import Event, Native, Provider, StreamTranslator
+from llmflow_web.record.answer_masks import is_matched, masked_answer
 from llmflow_web.record.billing import Prices, bill_foreign, set_cost
+from llmflow_web.record.bodiless import log_without_body, row_without_bodies
 from llmflow_web.record.labels import MAX_ID_CHARS, Labels, labels_from, tool_of, tool_of_service
 from llmflow_web.record.observed import (
     Seen,
@@ -51,7 +54,13 @@ from llmflow_web.record.observed import (
 )
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
 from llmflow_web.record.realtime import OPERATION, read_session
-from llmflow_web.record.redact import credentials_in, redact_bytes, redact_span, redacted_headers_json
+from llmflow_web.record.redact import (
+    Secret,
+    credentials_in,
+    redact_bytes,
+    redact_span,
+    redacted_headers_json,
+)
 from llmflow_web.record.telemetry_rows import TelemetryRedactor, is_known_clean, redact_attributes
 from llmflow_web.wire.arrivals import encode_arrivals
 from llmflow_web.wire.forms import form_fields
@@ -85,7 +94,7 @@ class _Reading:
     request: JSON
     response: Seen
     request_seen: Seen
-    secrets: Sequence[bytes]
+    secrets: Sequence[Secret]
     is_streamed: bool = False  # the answer came as events
     completion: Completion | None = None
     usage: Usage | None = None
@@ -98,6 +107,12 @@ class _Reading:
     dropped: list[str] = field(default_factory=list)
     ending: Ending | None = None  # of a session, which says goodbye in its own words
 
+    def forget_stream(self) -> None:
+        """Let go of the raw answer: what a pattern of the user's matches may be spread over its events."""
+        self.response = replace(self.response, data=b"", is_cut=True)
+        self.arrivals = []
+        self.notes.append("the stream itself is not kept: it holds what --redact masks")
+
 
 class RowMaker:
     """Makes rows of what comes down the recorder's queue: exchanges, and rows of spans, logs and metrics sent to us."""
@@ -109,15 +124,19 @@ class RowMaker:
         *,
         max_body_bytes: int = MAX_STORED_BODY_BYTES,
         secrets: Sequence[str] = (),
+        patterns: Sequence[re.Pattern[str]] = (),
+        has_bodies: bool = True,
     ) -> None:
         """Read calls by `providers` (by name, the user's own upstreams included; others read as OpenAI's dialect).
 
-        secrets: values to mask wherever they turn up, such as LLMFlow's own token.
+        secrets: values to mask wherever they turn up, such as LLMFlow's own token. patterns: what else is masked, as
+        the user wants it. has_bodies: whether spans and logs of others keep prompts and answers; a call says it itself.
         """
         self._providers = dict(providers)
         self._prices = prices
         self._max_body_bytes = max_body_bytes
-        self._secrets = tuple(secret.encode() for secret in secrets if secret)
+        self._secrets: tuple[Secret, ...] = (*(secret.encode() for secret in secrets if secret), *patterns)
+        self._has_bodies = has_bodies
 
     def __call__(self, item: object) -> list[Stored]:
         """Return the rows of one item of the queue."""
@@ -136,7 +155,7 @@ class RowMaker:
 
     # ── a call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _row(self, exchange: Exchange, secrets: Sequence[bytes]) -> Row:
+    def _row(self, exchange: Exchange, secrets: Sequence[Secret]) -> Row:
         headers = dict(exchange.request_headers)
         name = exchange.dialect or exchange.provider  # a translated call reads as the client saw it
         provider = self._providers.get(name) or self._providers["openai"]
@@ -151,10 +170,11 @@ class RowMaker:
         is_whole = exchange.record == "on"
         if is_whole:
             span.preview_in = asked_preview(reading.request)
-            span.preview_out = answer_preview(reading.completion) or preview(span.error or "")
+            answer = masked_answer(reading.completion, reading.secrets)
+            span.preview_out = answer_preview(answer) or preview(span.error or "")
         return Row(span, self._bodies(exchange, reading, labels, is_whole=is_whole))
 
-    def _read(self, exchange: Exchange, provider: Provider, secrets: Sequence[bytes]) -> _Reading:
+    def _read(self, exchange: Exchange, provider: Provider, secrets: Sequence[Secret]) -> _Reading:
         limit, headers = self._max_body_bytes, dict(exchange.request_headers)
         content_encoding = _value(headers, b"content-encoding").decode("latin-1")
         seen = request_seen(exchange.request, content_encoding, limit)
@@ -169,7 +189,7 @@ class RowMaker:
         self._read_answer(exchange, reading, provider)
         return reading
 
-    def _read_session(self, exchange: Exchange, provider: Provider, secrets: Sequence[bytes]) -> _Reading:
+    def _read_session(self, exchange: Exchange, provider: Provider, secrets: Sequence[Secret]) -> _Reading:
         session = read_session(exchange, provider, self._max_body_bytes)
         for seen in (session.sent, session.heard):
             seen.data = redact_bytes(seen.data, secrets)
@@ -179,6 +199,8 @@ class RowMaker:
         reading.completion, reading.usage, reading.error = session.completion, session.usage, session.error
         reading.chunk_count, reading.arrivals, reading.ending = session.count, session.arrivals, session.ending
         reading.notes, reading.dropped = session.notes, session.dropped
+        if is_matched(session.completion, secrets):
+            reading.forget_stream()
         return reading
 
     def _read_answer(self, exchange: Exchange, reading: _Reading, provider: Provider) -> None:
@@ -197,6 +219,8 @@ class RowMaker:
         if decoder is not None:
             self._read_stream(exchange, reading, provider, content_encoding, decoder)
         seen.data = _redacted(wire, content_type, reading.secrets)
+        if reading.is_streamed and is_matched(reading.completion, reading.secrets):
+            reading.forget_stream()
         if not reading.is_streamed:
             self._read_whole(exchange, reading, provider, content_type)
 
@@ -317,9 +341,11 @@ class RowMaker:
         rows: list[Stored] = []
         for item in items:
             if isinstance(item, Row):
-                rows.append(self._foreign_row(item))
+                row = self._foreign_row(item)
+                rows.append(row if self._has_bodies else row_without_bodies(row))
             elif isinstance(item, Log):
-                rows.append(redactor.log(item))
+                log = redactor.log(item)
+                rows.append(log if self._has_bodies else log_without_body(log))
             elif isinstance(item, Metric):
                 rows.append(redactor.metric(item))
         return rows
@@ -506,7 +532,7 @@ def _is_free(exchange: Exchange, native: Native) -> bool:
     return has_failed or is_quiet or exchange.price_free or native.operation in _FREE_OPERATIONS
 
 
-def _redacted(data: bytes, content_type: bytes, secrets: Sequence[bytes]) -> bytes:
+def _redacted(data: bytes, content_type: bytes, secrets: Sequence[Secret]) -> bytes:
     if content_type.startswith(_BINARY_TYPES) or (content_type.startswith(b"multipart/") and not _is_text(data)):
         return data  # a mask in a picture or a recording would only break it
     return redact_bytes(data, secrets)
@@ -530,7 +556,7 @@ def _set_tokens(span: Span, usage: Usage) -> None:
         span.reasoning_tokens = usage.reasoning_tokens
 
 
-def _json_body(part: int, value: object, secrets: Sequence[bytes] | None = None) -> Body:
+def _json_body(part: int, value: object, secrets: Sequence[Secret] | None = None) -> Body:
     data = _encode(value).encode("utf-8", "replace")
     if secrets is not None:
         data = redact_bytes(data, secrets)

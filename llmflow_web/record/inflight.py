@@ -20,7 +20,7 @@ from llmflow_web.provider import Provider
 from llmflow_web.record.labels import labels_from, tool_of
 from llmflow_web.record.observed import parsed_object
 from llmflow_web.record.previews import asked_preview
-from llmflow_web.record.redact import credentials_in, redact_bytes, redact_span
+from llmflow_web.record.redact import Secret, credentials_in, redact_bytes, redact_span
 from llmflow_web.store.columns import row_of_span
 from llmflow_web.wire.filter import Filter
 
@@ -76,6 +76,7 @@ class Inflight:
         providers: Mapping[str, Provider],
         *,
         secrets: Sequence[str] = (),
+        patterns: Sequence[re.Pattern[str]] = (),
         clock_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         """Watch `running` (span id → exchange), which the proxy fills and empties.
@@ -84,7 +85,7 @@ class Inflight:
         """
         self._running = running
         self._providers = providers
-        self._secrets = tuple(secret.encode() for secret in secrets if secret)
+        self._secrets: tuple[Secret, ...] = (*(secret.encode() for secret in secrets if secret), *patterns)
         self._clock_ns = clock_ns
         self._known: dict[str, _Known] = {}
         self._audience: Audience | None = None
@@ -216,7 +217,7 @@ def _row_now(known: _Known, now_ns: int) -> JSON:
     }
 
 
-def running_span(exchange: Exchange, provider: Provider, secrets: Sequence[bytes]) -> Span:
+def running_span(exchange: Exchange, provider: Provider, secrets: Sequence[Secret]) -> Span:
     """Work out what is known of a call before its end, from its head and a short request."""
     headers = dict(exchange.request_headers)
     labels = labels_from(headers, exchange.trace_id)
@@ -251,7 +252,7 @@ def running_span(exchange: Exchange, provider: Provider, secrets: Sequence[bytes
     return span
 
 
-def _request(exchange: Exchange, secrets: Sequence[bytes]) -> JSON:
+def _request(exchange: Exchange, secrets: Sequence[Secret]) -> JSON:
     capture = exchange.request
     if capture is None or not capture.stored or exchange.is_websocket:
         return {}

@@ -13,9 +13,13 @@ from functools import lru_cache
 from operator import attrgetter
 
 from llmflow_web.model import Header, Span
+from llmflow_web.record.patterns import mask_matches, mask_text
 from llmflow_web.wire.headers import value_of
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+Secret = bytes | re.Pattern[str]
+"""What is masked wherever it turns up: a value, or whatever a pattern of the user's matches."""
 
 KEPT_CHARS = 4
 _MARK = "…[redacted".encode()
@@ -177,14 +181,21 @@ def _may_hold_secret(data: bytes) -> bool:
     return b"earer" in data  # "bearer" has no rare character
 
 
-def redact_bytes(data: bytes, secrets: Sequence[bytes] = ()) -> bytes:
+def redact_bytes(data: bytes, secrets: Sequence[Secret] = ()) -> bytes:
     """Mask key shapes, credential members, URL keys and userinfo, and `secrets` known by value."""
     if _may_hold_secret(data):
         data = _redacted(data)
     for secret in secrets:
-        if secret and secret in data:
+        if isinstance(secret, re.Pattern):
+            data = mask_matches(data, secret)
+        elif secret and secret in data:
             data = data.replace(secret, _masked_bytes(secret))
     return data
+
+
+def patterns_in(secrets: Sequence[Secret]) -> list[re.Pattern[str]]:
+    """Return the user's own patterns among `secrets`."""
+    return [secret for secret in secrets if isinstance(secret, re.Pattern)]
 
 
 def _redacted(data: bytes) -> bytes:
@@ -194,10 +205,11 @@ def _redacted(data: bytes) -> bytes:
     return data
 
 
-def redact_text(text: str, secrets: Sequence[bytes] = ()) -> str:
+def redact_text(text: str, secrets: Sequence[Secret] = ()) -> str:
     """Mask what `redact_bytes` masks, in a text."""
+    text = mask_text(text, patterns_in(secrets))
     data = text.encode("utf-8", "replace")
-    clean = redact_bytes(data, secrets)
+    clean = redact_bytes(data, [secret for secret in secrets if isinstance(secret, bytes)])
     return text if clean is data else clean.decode("utf-8", "replace")
 
 
@@ -208,7 +220,7 @@ _LABELS = (
 _labels_of = attrgetter(*_LABELS)
 
 
-def redact_span(span: Span, secrets: Sequence[bytes] = ()) -> None:
+def redact_span(span: Span, secrets: Sequence[Secret] = ()) -> None:
     """Mask keys in the texts of a row: a path, a user's name, a tag. Its ids stay, they are how it is found."""
     held = _labels_of(span)
     joined = "\n".join([*filter(None, held), *span.tags]).encode("utf-8", "replace")
@@ -250,13 +262,13 @@ def credentials_in(headers: Sequence[Header]) -> list[bytes]:
     return [secret.encode("latin-1") for secret in found if is_telling(secret)]
 
 
-def _pair(name: bytes, line: bytes, secrets: Sequence[bytes]) -> list[str]:
+def _pair(name: bytes, line: bytes, secrets: Sequence[Secret]) -> list[str]:
     sent, _, value = line.decode("latin-1").partition(":")
     value = value.strip(" \t")
     return [sent, masked(value) if is_credential(name) else redact_text(value, secrets)]
 
 
-def redact_headers(headers: Sequence[Header], secrets: Sequence[bytes] = ()) -> list[list[str]]:
+def redact_headers(headers: Sequence[Header], secrets: Sequence[Secret] = ()) -> list[list[str]]:
     """Return [name as sent, value] pairs with credentials masked."""
     return [_pair(name, line, secrets) for name, line in headers]
 
@@ -268,7 +280,7 @@ def _plain_pair_json(line: bytes) -> str:
     return _encode([sent, value.strip(" \t")])
 
 
-def redacted_headers_json(headers: Sequence[Header], secrets: Sequence[bytes] = ()) -> str:
+def redacted_headers_json(headers: Sequence[Header], secrets: Sequence[Secret] = ()) -> str:
     """Return what `redact_headers` returns as JSON, at a third of the price: each call has two dozen headers."""
     joined = b"\n".join([line for name, line in headers if not is_credential(name)])
     if redact_bytes(joined, secrets) is not joined:  # rare: a key in a Referer, or in a header of the user's own

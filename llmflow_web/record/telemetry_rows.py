@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from llmflow_web.model import JSON, Log, Metric
-from llmflow_web.record.redact import is_credential, masked, redact_bytes, redact_text
+from llmflow_web.record.redact import Secret, is_credential, masked, redact_bytes, redact_text
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -34,7 +34,7 @@ _MAX_NAME = 80
 _METRIC_TEXTS = ("name", "description", "unit", "service_name", "scope_name", "session_id")
 
 
-def redact_attributes(data: bytes, secrets: Sequence[bytes] = ()) -> bytes:
+def redact_attributes(data: bytes, secrets: Sequence[Secret] = ()) -> bytes:
     """Mask the secrets in attributes written as JSON."""
     if _may_name_secret(data):
         data = _without_credentials(data)
@@ -50,7 +50,7 @@ def _may_name_secret(data: bytes) -> bool:
 
 
 @lru_cache(maxsize=256)
-def is_known_clean(data: bytes, secrets: Sequence[bytes]) -> bool:
+def is_known_clean(data: bytes, secrets: Sequence[Secret]) -> bool:
     """Say whether short attributes hold no secret: those of a resource are the same in span after span."""
     return redact_attributes(data, secrets) is data
 
@@ -113,7 +113,7 @@ def _masked_values(value: Any) -> Any:
 class TelemetryRedactor:
     """Masks the secrets of log records and metric points; those of one batch share what they came under."""
 
-    def __init__(self, secrets: Sequence[bytes] = ()) -> None:
+    def __init__(self, secrets: Sequence[Secret] = ()) -> None:
         self._secrets = secrets
         self._known: dict[int, tuple[JSON, JSON]] = {}  # by identity, and kept, so that no other gets its number
 

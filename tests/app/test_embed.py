@@ -186,7 +186,7 @@ def test_data_that_stay(upstream, tmp_path):
 def test_settings(upstream):
     """Every setting can be given by its name, as a value or as it is written on a command line."""
     with llmflow.serve(
-        upstreams={"openai": upstream.url}, record="meta", max_stored_body="64 KiB", max_age=None
+        upstreams={"openai": upstream.url}, bodies=False, max_stored_body="64 KiB", max_age=None
     ) as flow:
         ask(flow)
         (call,) = flow.calls()

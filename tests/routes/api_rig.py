@@ -95,7 +95,7 @@ class ApiRig:
             count_spans=lambda: 42,
             recorder=lambda: {"recorded": 7, "lost_rows": 1, "lost_bodies": 2},
             store_error=lambda: self.database.error,
-            settings={"record": "on"},
+            settings={"bodies": "on"},
             upstreams={"openai": "https://api.openai.com/v1"},
         )
         self.router = Router(

@@ -34,7 +34,7 @@ def test_config(tmp_path) -> None:
             "proxy_port": 8080,
             "otlp_port": None,
             "upstreams": {"openai": "https://api.openai.com/v1"},
-            "settings": {"record": "on"},
+            "settings": {"bodies": "on"},
         }
 
 
