@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from llmflow_web.errors import LLMFlowError
 from llmflow_web.model import JSON
 from llmflow_web.record.inflight import may_run
+from llmflow_web.store.columns import short_row
 from llmflow_web.wire.filter import Filter
 from llmflow_web.wire.websocket import encode_text
 
@@ -91,6 +92,7 @@ class Wants:
     traces: bool = True
     logs: bool = True
     metrics: bool = True
+    is_short: bool = False  # of traces only what a list shows
 
 
 class Listener:
@@ -103,6 +105,11 @@ class Listener:
         self.filter: Filter | None = None  # of spans; None: everything
         self.is_owed_stats = False
 
+    @property
+    def asked(self) -> tuple[Filter | None, bool]:
+        """Return what decides which bytes it is sent: its filter, and whether short rows will do."""
+        return self.filter, self.wants.is_short
+
     def __repr__(self) -> str:
         wants = "spans one by one" if not self.is_subscribed else f"batches of {self.filter or 'everything'}"
         return f"<Listener to {wants}>"
@@ -111,17 +118,21 @@ class Listener:
 class _Row:
     """A row on its way, encoded when the first listener needs it."""
 
-    __slots__ = ("_encoded", "_frames", "is_new", "row")
+    __slots__ = ("_encoded", "_frames", "_short", "is_new", "row")
 
     def __init__(self, row: JSON, *, is_new: bool) -> None:
         self.row = row
         self.is_new = is_new
         self._encoded: bytes | None = None
+        self._short: bytes | None = None
         self._frames: list[bytes] | None = None
 
-    @property
-    def encoded(self) -> bytes:
-        """The list element as JSON."""
+    def encoded(self, *, is_short: bool) -> bytes:
+        """Return the list element as JSON."""
+        if is_short:
+            if self._short is None:
+                self._short = _to_bytes(short_row(self.row))
+            return self._short
         if self._encoded is None:
             self._encoded = _to_bytes(self.row)
         return self._encoded
@@ -295,7 +306,7 @@ class Hub:
         self._tell_telemetry(_Telemetry(METRIC, [point for batch in batches for point in batch.metrics]))
 
     def _tell_rows(self, rows: list[_Row], deleted: list[JSON]) -> None:
-        messages: dict[Filter | None, list[bytes]] = {}
+        messages: dict[tuple[Filter | None, bool], list[bytes]] = {}
         for listener in list(self._listeners):
             listener.is_owed_stats = True
             if not listener.is_subscribed:
@@ -303,9 +314,9 @@ class Hub:
             elif not listener.wants.traces:
                 continue
             else:
-                if listener.filter not in messages:
-                    messages[listener.filter] = self._batched(rows, deleted, listener.filter)
-                frames = messages[listener.filter]
+                if listener.asked not in messages:
+                    messages[listener.asked] = self._batched(rows, deleted, *listener.asked)
+                frames = messages[listener.asked]
             for frame in frames:
                 listener.peer.send(frame)
         self._want_stats()
@@ -317,7 +328,7 @@ class Hub:
             if told.is_wanted(listener.wants):
                 listener.peer.send(told.batch if listener.is_subscribed else told.frames)
 
-    def _batched(self, rows: list[_Row], deleted: list[JSON], chosen: Filter | None) -> list[bytes]:
+    def _batched(self, rows: list[_Row], deleted: list[JSON], chosen: Filter | None, is_short: bool) -> list[bytes]:
         if chosen is not None:
             now_ms = self._clock() * 1000
             rows = [row for row in rows if chosen.matches(row.row, now_ms)]
@@ -325,7 +336,7 @@ class Hub:
         frames = [
             self._trace_frame(op, part)
             for op, is_new in (("new", True), ("update", False))
-            if (part := [row.encoded for row in told if row.is_new is is_new])
+            if (part := [row.encoded(is_short=is_short) for row in told if row.is_new is is_new])
         ]
         if deleted:
             frames.append(self._trace_frame("delete", [_to_bytes(gone) for gone in deleted[:MAX_ROWS]]))
@@ -343,18 +354,19 @@ class Hub:
         self._flush()  # a finished call's row comes before the word that it runs no more
         running = [_Row(row, is_new=False) for row in rows]
         last = [self._trace_frame("ended", [_to_bytes(one) for one in ended])] if ended else []
-        messages: dict[Filter | None, list[bytes]] = {}
+        messages: dict[tuple[Filter | None, bool], list[bytes]] = {}
         for listener in [one for one in self._listeners if one.is_subscribed and one.wants.traces]:
-            if listener.filter not in messages:
-                messages[listener.filter] = self._running_frames(running, listener.filter) + last
-            for frame in messages[listener.filter]:
+            if listener.asked not in messages:
+                messages[listener.asked] = self._running_frames(running, *listener.asked) + last
+            for frame in messages[listener.asked]:
                 listener.peer.send(frame)
 
-    def _running_frames(self, running: list[_Row], chosen: Filter | None) -> list[bytes]:
+    def _running_frames(self, running: list[_Row], chosen: Filter | None, is_short: bool) -> list[bytes]:
         if not may_run(chosen):
             return []
         now_ms = self._clock() * 1000
-        told = [row.encoded for row in running if chosen is None or chosen.matches(row.row, now_ms)]
+        passed = [row for row in running if chosen is None or chosen.matches(row.row, now_ms)]
+        told = [row.encoded(is_short=is_short) for row in passed]
         return [self._trace_frame("running", told)] if told else []
 
     # --- statistics ---

@@ -27,6 +27,7 @@ from llmflow_web.net.router import Router, query_params
 from llmflow_web.record.messages import messages_of
 from llmflow_web.record.reading import Store, ask
 from llmflow_web.store import facets, logs, spans
+from llmflow_web.store.columns import short_row
 from llmflow_web.store.spans import BodySlice
 from llmflow_web.wire.arrivals import decode_arrivals
 from llmflow_web.wire.filter import Filter, Page, read_flag, read_int
@@ -143,20 +144,6 @@ class TraceRoutes:
         now_ms = int(self._clock() * 1000)
         found = await ask(self._store, call, facets.histogram, Filter.from_query(params), buckets, now_ms)
         call.respond_json(200, found)
-
-
-_SHORT = (
-    "id", "trace_id", "parent_id", "seq", "change", "timestamp", "duration_ms", "ttft_ms", "provider", "model",
-    "status", "error", "span_type", "span_name", "service_name", "source", "tool", "prompt_tokens", "completion_tokens",
-    "total_tokens", "cached_tokens", "estimated_cost", "is_estimated", "is_stream", "is_root", "finish_reason",
-    "session_id", "user_id", "tags", "has", "joined_to", "replay_of", "span_count", "error_count", "trace_cost",
-    "trace_tokens", "preview_in", "preview_out", "running", "chunk_count",
-)  # fmt: skip
-
-
-def short_row(row: JSON) -> JSON:
-    """Return of a list element what a list shows, without what says nothing: null, false, an empty list."""
-    return {name: row[name] for name in _SHORT if row.get(name) not in (None, [], "") and row[name] is not False}
 
 
 def _wants_all(params: Mapping[str, str]) -> bool:

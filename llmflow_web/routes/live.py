@@ -82,6 +82,7 @@ class Live:
             traces=asked.get("traces", True) is not False,
             logs=asked.get("logs") is True,
             metrics=asked.get("metrics") is True,
+            is_short=asked.get("fields") == "summary",
         )
         try:
             chosen = Filter.from_object(asked.get("filter"))

@@ -2,7 +2,7 @@
 /** The frame: which screen an address means, the header, the keys that work everywhere. */
 import { get } from "./feed/api.js";
 import * as format from "./lib/figures.js";
-import { announce, h, icon, put, setAttr, setText, store, stored, stylesheet } from "./parts/nodes.js";
+import { announce, h, put, setAttr, setText, stored, stylesheet } from "./parts/nodes.js";
 import { use } from "./parts/keys.js";
 import { State } from "./state.js";
 
@@ -90,25 +90,9 @@ function markNav(path) {
 }
 
 // ---- theme
-const THEMES = ["auto", "light", "dark"];
 const themeButton = /** @type {HTMLElement} */ (document.getElementById("theme"));
-
-/** @param {string} theme */
-function setTheme(theme) {
-  if (theme === "auto") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-  store("llmflow-theme", theme === "auto" ? "" : theme);
-  const label = `Theme: ${theme}`;
-  setAttr(themeButton, "aria-label", label);
-  setAttr(themeButton, "title", `${label} (t)`);
-  put(themeButton, icon(theme));
-}
-
-function nextTheme() {
-  const theme = THEMES[(THEMES.indexOf(stored("llmflow-theme", "auto")) + 1) % THEMES.length];
-  setTheme(theme);
-  announce(`Theme ${theme}`);
-}
+const theme = () => import("./parts/theme.js");
+const nextTheme = async () => (await theme()).next(themeButton);
 
 // ---- totals in the header
 function showStats() {
@@ -207,7 +191,8 @@ themeButton.addEventListener("click", nextTheme);
 liveButton.addEventListener("click", () => state.live.toggle());
 /** @type {HTMLElement} */ (document.getElementById("help")).addEventListener("click", openHelp);
 
-setTheme(stored("llmflow-theme", "auto"));
+if (stored("llmflow-theme")) theme().then(({ show: showTheme }) => showTheme(themeButton));
+if (matchMedia("(forced-colors: active)").matches) stylesheet("/css/forced.css");
 if (location.hash.length > 1 && location.pathname === "/") {
   import("./lib/hash.js").then(({ pathFromHash }) => {
     history.replaceState(null, "", pathFromHash(location.hash) ?? "/traces");

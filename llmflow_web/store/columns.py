@@ -6,6 +6,7 @@ A list element is made the same way from a stored row (a query) and from a span 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -174,3 +175,37 @@ def row_of_span(span: Span, *, seq: int, change: int | None, is_root: bool, has:
     row["has"] = _names_of(has)
     row.update(zip(_OF_TRACE, trace, strict=True))
     return _finish(row)
+
+
+_SHORT = (
+    "id", "trace_id", "parent_id", "timestamp", "duration_ms", "ttft_ms", "provider", "model", "status", "error",
+    "span_type", "service_name", "source", "tool", "prompt_name", "prompt_tokens", "completion_tokens", "cached_tokens",
+    "estimated_cost", "is_estimated", "is_stream", "finish_reason", "session_id", "user_id", "tags", "has",
+    "joined_to", "replay_of", "preview_in", "running", "chunk_count",
+)  # fmt: skip
+_NOTHING: tuple[object, ...] = (None, "", [])
+
+
+def short_row(row: JSON) -> JSON:
+    """Return of a list element what a list shows, each thing once, without what says nothing."""
+    short = {name: value for name in _SHORT if (value := row.get(name)) not in _NOTHING and value is not False}
+    short.update({name: row[name] for name in _told_otherwise(row) if row.get(name) is not None})
+    if row.get("is_root") is False:
+        short["is_root"] = False
+    return short
+
+
+def _told_otherwise(row: JSON) -> Iterator[str]:
+    """Yield the members that others would tell as well in an ordinary row, and do not in this one."""
+    operation, model, asked = row.get("operation"), row.get("model"), row.get("request_model")
+    if row.get("span_name") != f"{operation} {model}":
+        yield "span_name"
+    yield "operation"
+    if asked != model:
+        yield "request_model"
+    if not operation and not model:
+        yield "request_path"
+    if row.get("total_tokens") != (row.get("prompt_tokens") or 0) + (row.get("completion_tokens") or 0):
+        yield "total_tokens"
+    if (row.get("span_count") or 1) > 1:
+        yield from _OF_TRACE

@@ -24,6 +24,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from browser import mock_screens, mock_traces
 
+from llmflow_web.store.columns import short_row
+
 STATIC = Path(__file__).resolve().parents[2] / "llmflow_web" / "static"
 CSP = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' ws: wss:; "
@@ -49,6 +51,7 @@ class World:
         self.is_open = threading.Event()  # cleared: answered pages of the list wait, the first only if `holds_first`
         self.is_open.set()
         self.lock = threading.Lock()
+        self.change = max((trace["row"]["change"] for trace in traces), default=0)
 
     def rows(self, params: dict[str, str]) -> Any:
         """Return the list elements that pass `params`, as the server would."""
@@ -105,6 +108,7 @@ class World:
     def arrive(self, trace: dict[str, Any]) -> None:
         """Let a new trace come in, live."""
         self.traces.insert(0, trace)
+        self.change = max(self.change, trace["row"]["change"])
         self.emit({"type": "trace", "op": "new", "seq": trace["row"]["seq"], "rows": [trace["row"]]})
 
     def drop_sockets(self) -> None:
@@ -220,14 +224,15 @@ class Handler(BaseHTTPRequestHandler):
             self._json(answer(self.world, path, params))
 
     def _list(self, params: dict[str, str]) -> None:
-        rows = self.world.rows(params)
+        change, rows = self.world.change, self.world.rows(params)
         start = int(params.get("cursor") or params.get("offset") or 0)
         if start or self.world.holds_first:
             self.world.is_open.wait(60)
         stop = start + int(params.get("limit", 50))
         running = self.world.running if params.get("running") and not start else []
-        headers = {"x-llmflow-next-cursor": str(stop)} if stop < len(rows) else {}
-        self._json([*running, *rows[start:stop]], headers=headers)
+        headers = {"x-llmflow-change": str(change)} | ({"x-llmflow-next-cursor": str(stop)} if stop < len(rows) else {})
+        shown = [*running, *rows[start:stop]]
+        self._json([short_row(row) for row in shown] if params.get("fields") == "summary" else shown, headers=headers)
 
     def _body(self, key: str, params: dict[str, str]) -> None:
         detail = self.world.detail(key) or {}

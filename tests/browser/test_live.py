@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -184,3 +185,19 @@ def test_many_that_came_while_away_do_not_take_the_place_of_what_is_read(mock: M
     assert page.is_visible(f"{ROWS}:has-text('call number 60')")
     page.click(".new-rows")
     page.wait_for_selector(f"{ROWS}:has-text('while away')")
+
+
+def test_rows_newer_than_those_shown_do_not_ask_twice(mock: Maker, new_page: Maker) -> None:
+    """Spans below the first rows are known of by the list's answer: it is asked for once, as are the totals."""
+    server = mock(mock_traces.many(5))
+    server.world.change = 900  # of a child, which the list does not have
+    page = new_page()
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(ROWS)
+    deadline = time.monotonic() + 30
+    while not server.world.subscriptions and time.monotonic() < deadline:
+        page.wait_for_timeout(25)
+    assert [(one["after"], one["fields"]) for one in server.world.subscriptions] == [(900, "summary")]
+    asked = [one.partition("?")[0] for one in server.world.requests]
+    assert (asked.count("/api/traces"), asked.count("/api/stats")) == (1, 1)
+    assert "fields=summary" in next(one for one in server.world.requests if one.startswith("/api/traces"))

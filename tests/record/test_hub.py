@@ -131,6 +131,27 @@ def test_subscriber_gets_batches() -> None:
     run(scenario)
 
 
+def test_who_asks_for_short_rows_gets_them() -> None:
+    """Two listeners to the same filter hear of the same rows, each in the form it asked for."""
+
+    async def scenario() -> None:
+        desk, whole, short = Desk(), Peer(), Peer()
+        desk.hub.subscribe(desk.hub.listen(whole), None)
+        desk.hub.subscribe(desk.hub.listen(short), None, wants=Wants(is_short=True))
+        desk.hub.publish(batch(1, error=None, preview_out="long", running=None))
+        desk.hub.tell_running([row(2, running=True)], [])
+        for peer in (whole, short):
+            await settle(peer, 3)
+        assert [one["rows"][0]["id"] for one in whole.of("trace")] == [
+            one["rows"][0]["id"] for one in short.of("trace")
+        ]
+        assert whole.of("trace")[0]["rows"][0]["preview_out"] == "long"
+        assert not {"error", "preview_out", "seq"} & short.of("trace")[0]["rows"][0].keys()
+        assert short.of("trace")[1]["rows"][0]["running"] is True
+
+    run(scenario)
+
+
 def test_filter_is_applied_to_the_subscription() -> None:
     """A subscriber hears only of what its filter lets through, and still gets statistics."""
 

@@ -40,13 +40,14 @@ def test_subscription_with_a_filter() -> None:
     """A subscription gets batches of what its filter lets through; a frame glued to the handshake counts."""
 
     async def scenario(rig: Rig) -> None:
-        subscribe = b'{"type":"subscribe","traces":true,"filter":{"model":"m","status":"success"}}'
+        subscribe = b'{"type":"subscribe","fields":"summary","filter":{"model":"m","status":"success"}}'
         client = await rig.connect(behind=masked(1, subscribe))
         await client.message()
         rig.hub.publish(Batch(SPAN, SPAN | {"seq": 2, "change": 2, "model": "other"}))
         message = await client.message()
         assert (message["type"], message["op"], message["seq"]) == ("trace", "new", 2)
         assert [row["id"] for row in message["rows"]] == ["s1"]
+        assert "seq" not in message["rows"][0]  # the short form it asked for
 
     run(scenario)
 

@@ -64,5 +64,5 @@ export async function get(path, params, signal) {
 export async function list(params, signal) {
   const answer = await ask(url("/api/traces", params), signal);
   const rows = await answer.json();
-  return { rows: Array.isArray(rows) ? rows : (rows.traces ?? []), next: answer.headers.get("x-llmflow-next-cursor"), note: answer.headers.get("x-llmflow-note") };
+  return { rows: Array.isArray(rows) ? rows : (rows.traces ?? []), next: answer.headers.get("x-llmflow-next-cursor"), note: answer.headers.get("x-llmflow-note"), change: Number(answer.headers.get("x-llmflow-change")) };
 }

@@ -3,11 +3,9 @@
  * What happens now: one WebSocket, opened again with a growing pause, replaced by polling when it will not stand.
  * Events: "state", "rows" {op, rows} (op: new, update, delete, running, ended), "refresh" (ask again, something may have been missed), "stats", "log" and "metric" {rows, left_out}.
  */
-import { get } from "./api.js";
 
 const FIRST_PAUSE_MS = 500;
 const LAST_PAUSE_MS = 10_000;
-const POLL_MS = 3000;
 const TRIES_BEFORE_POLLING = 2;
 
 /** @typedef {"connecting"|"live"|"polling"|"paused"|"offline"} State */
@@ -121,22 +119,16 @@ export class Live extends EventTarget {
   async #poll() {
     this.poller = setTimeout(() => {}, 0);
     try {
-      const stats = await get("/api/stats");
-      this.isPolling = true;
-      this.#tell("stats", stats);
-      if (!document.hidden && !this.isPaused) this.#tell("refresh");
+      (await import("./poll.js")).poll(this, (name, detail) => this.#tell(name, detail), () => this.#settle());
     } catch {
-      this.isPolling = false;
+      this.poller = undefined; // nobody answers: the next attempt asks again
     }
-    if (this.socket?.readyState === 1) return;
-    this.#settle();
-    this.poller = setTimeout(() => this.#poll(), POLL_MS);
   }
 
   #send() {
     if (this.socket?.readyState !== 1 || !(this.filter || this.others) || this.isHeld) return;
     this.isSubscribed = true;
-    this.socket.send(JSON.stringify({ type: "subscribe", traces: this.filter !== null, filter: this.filter ?? {}, ...this.others, ...(this.seq >= 0 ? { after: this.seq } : {}) }));
+    this.socket.send(JSON.stringify({ type: "subscribe", traces: this.filter !== null, filter: this.filter ?? {}, fields: "summary", ...this.others, ...(this.seq >= 0 ? { after: this.seq } : {}) }));
   }
 
   /** @param {string} data */

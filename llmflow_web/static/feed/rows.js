@@ -4,14 +4,12 @@
  * still. Events: "change" {isLive} (show again), "loaded" {note}, "failed" {error}.
  */
 import { toApi } from "../lib/filter.js";
-import { PAGE, Pages, keyOf } from "../lib/pages.js";
+import { PAGE, Pages } from "../lib/pages.js";
 import { isAbort, list } from "./api.js";
 
 const COMMIT_MS = 250; // at most four commits to the page a second, however fast rows come
-const MAX_WAITING = 1000; // beyond, new rows are only counted
 const MAX_HEAD = 1000;
 const MAX_SORTED = 10_000; // how many rows the server sorts by a number
-const SUMS = ["span_count", "error_count", "trace_cost", "trace_tokens", "trace_unpriced"];
 
 /** @typedef {import("../lib/filter.js").Filter} Filter */
 
@@ -74,7 +72,7 @@ export class Rows extends EventTarget {
       this.waiting.clear();
       this.uncounted = 0;
       this.isLoaded = true;
-      this.live.knows(Math.max(0, ...first.rows.map((row) => row.change ?? row.seq ?? 0)));
+      this.live.knows(first.change);
       if (this.hasMissed) this.refresh();
       this.#tell("loaded", { note: first.note });
     } catch (error) {
@@ -84,7 +82,7 @@ export class Rows extends EventTarget {
 
   /** @param {AbortSignal} signal */
   async #first(signal) {
-    const first = await list({ roots: 1, joined: 0, running: this.filter?.sort ? "" : 1, limit: PAGE, ...toApi(/** @type {Filter} */ (this.filter)) }, signal);
+    const first = await list({ roots: 1, joined: 0, running: this.filter?.sort ? "" : 1, limit: PAGE, fields: "summary", ...toApi(/** @type {Filter} */ (this.filter)) }, signal);
     for (const row of first.rows) row.seen = Date.now();
     return first;
   }
@@ -106,19 +104,8 @@ export class Rows extends EventTarget {
     }
     try {
       const first = await this.#first(this.asking.signal);
-      if (this.filter.sort) return;
-      const { known } = this.pages;
-      // a whole new page between us and them: begin anew, when nobody looks
-      const overlaps = !this.pages.length || first.rows.some((row) => known.has(keyOf(row)) || this.waiting.has(keyOf(row)));
-      if (!overlaps && first.rows.length) {
-        this.uncounted = first.rows.length;
-        this.takeIfStill();
-        this.#tell("change");
-        return;
-      }
-      const keys = new Set(first.rows.map(keyOf));
-      for (const [key, row] of known) if (row.running && !keys.has(key)) this.pages.remove(key);
-      this.#enqueue("new", first.rows);
+      const { mend } = await import("./mend.js");
+      if (!this.filter.sort) this.#enqueue("new", mend(this, first));
     } catch { /* the live button says that nobody answers */ }
   }
 
@@ -145,7 +132,7 @@ export class Rows extends EventTarget {
     this.loading.add(index);
     const { pages } = this;
     try {
-      const page = await list({ roots: 1, joined: 0, limit: PAGE, ...toApi(/** @type {Filter} */ (this.filter)), ...this.#whereIs(index) }, this.asking.signal);
+      const page = await list({ roots: 1, joined: 0, limit: PAGE, fields: "summary", ...toApi(/** @type {Filter} */ (this.filter)), ...this.#whereIs(index) }, this.asking.signal);
       if (pages !== this.pages) return;
       pages.fill(index, page.rows, page.next);
       this.loading.delete(index);
@@ -172,45 +159,15 @@ export class Rows extends EventTarget {
     this.commit ||= window.setTimeout(() => this.#work(), COMMIT_MS);
   }
 
-  #work() {
+  async #work() {
+    const { takeIn } = await import("./mend.js");
     this.commit = 0;
     const todo = this.queue;
     this.queue = [];
     if (!this.isLoaded) return; // the first answer will have it, or is asked for again
-    const roots = new Map([...this.pages.known.values(), ...this.waiting.values()].map((row) => [row.trace_id, row]));
-    for (const { op, row } of todo) this.#one(op, row, roots);
+    takeIn(this, todo);
     this.takeIfStill();
     this.#tell("change", { isLive: true });
-  }
-
-  /** @param {string} op @param {any} row @param {Map<string, any>} roots */
-  #one(op, row, roots) {
-    const key = keyOf(row);
-    const known = this.pages.known.get(key);
-    if (op === "delete") this.forget([row.trace_id]);
-    else if (op === "ended") {
-      if ((known ?? this.waiting.get(key))?.running) this.#drop(key); // it was not recorded
-    } else if ((row.is_root === false && !this.filter?.spans) || row.joined_to != null) {
-      this.#drop(key); // its parent came after it, or another row tells of the same call
-      const root = roots.get(row.trace_id);
-      if (root && row.joined_to == null) for (const name of SUMS) if (row[name] != null) root[name] = row[name];
-    } else if (known) {
-      if (!row.running || known.running) this.pages.upsert(row);
-    } else if (this.waiting.has(key) || this.waiting.size < MAX_WAITING) {
-      this.waiting.set(key, row);
-    } else if (op === "new") this.uncounted += 1;
-  }
-
-  /** @param {string} key */
-  #drop(key) {
-    this.waiting.delete(key);
-    this.pages.remove(key);
-  }
-
-  /** Traces that are no more. @param {string[]} ids */
-  forget(ids) {
-    const gone = new Set(ids);
-    for (const rows of [this.waiting, this.pages.known]) for (const [key, row] of rows) if (gone.has(row.trace_id)) this.#drop(key);
   }
 
   takeIfStill() {

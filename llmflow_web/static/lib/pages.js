@@ -136,7 +136,8 @@ export class Pages {
     const key = keyOf(row);
     const old = this.known.get(key);
     if (old) {
-      Object.assign(old, { running: false }, row);
+      for (const name of Object.keys(old)) if (!(name in row)) delete old[name]; // what says nothing is left out
+      Object.assign(old, row);
       return "update";
     }
     // newest start first; calls end in another order than they start, so look a little way down

@@ -21,7 +21,7 @@ export function mountHistogram(el, options) {
   /** @type {Promise<any>|undefined} */
   let coming;
   const bring = () => { coming ??= import("./range.js").then((module) => { range = module.mountRange(strip, svg, () => data, options); }); };
-  for (const name of ["pointerenter", "focusin"]) el.addEventListener(name, bring, { once: true });
+  for (const name of ["pointerenter", "focusin"]) (el.parentElement ?? el).addEventListener(name, bring, { once: true }); // before a hand is on it
 
   return {
     /** Whether somebody is choosing a range right now. */

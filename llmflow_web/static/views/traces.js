@@ -9,7 +9,6 @@ import { COLUMNS, fit } from "../parts/columns.js";
 import { announce, h, put, setText, stylesheet } from "../parts/nodes.js";
 import { mountFilterBar } from "../parts/filterbar.js";
 import { ROW, mountGrid } from "../parts/grid.js";
-import { mountHistogram } from "../parts/histogram.js";
 import { isOff, use } from "../parts/keys.js";
 import { mountSplit } from "../parts/split.js";
 
@@ -26,16 +25,13 @@ export function mount(el, state) {
   el.append(h("h1", { class: "sr" }, "Traces"));
   const split = mountSplit(el, { list: "Traces", detail: "Trace" });
   const bar = mountFilterBar(split.list, { onChange: changed, columns: buildColumns });
-  const strip = mountHistogram(split.list, {
-    onRange: (from, to) => changed({ ...filter, since: "", from: String(from), to: String(to) }),
-    onClear: () => { if (filter.since || filter.from || filter.to) changed({ ...filter, since: "", from: "", to: "" }); },
-  });
+  const stripPlace = h("div", { class: "strip-place" });
   const note = h("p", { class: "hint", role: "status", hidden: true }); // what of the search the server could not read
   const area = h("div", { class: "list-area" });
   const chosenBar = h("div", { class: "chosen", role: "region", "aria-label": "Selected traces", hidden: true });
   const fresh = h("button", { type: "button", class: "button primary new-rows", hidden: true, onclick: takeWaiting });
   const message = h("div", { hidden: true });
-  split.list.append(note, area, chosenBar);
+  split.list.append(stripPlace, note, area, chosenBar);
   let filter = empty();
   let isPointed = false;
   /** What Back has to bring back once the rows are there. @type {{place: number, key: string}|null} */
@@ -49,7 +45,7 @@ export function mount(el, state) {
   const choose = (run) => {
     choosing ??= import("../parts/choice.js").then((module) => module.mountChoice(chosenBar, state.chosen, {
       onChange: () => grid.update(), compare: (a, b) => state.go(`/diff/${encodeURIComponent(a)}/${encodeURIComponent(b)}`),
-      removed: (ids) => { rows.forget(ids); showAll(); setTimeout(() => grid.focus()); }, hint: (text) => announce(text, true),
+      removed: async (ids) => { (await import("../feed/mend.js")).forget(rows, ids); showAll(); setTimeout(() => grid.focus()); }, hint: (text) => announce(text, true),
     }));
     choosing.then(run);
   };
@@ -190,7 +186,7 @@ export function mount(el, state) {
       step = -1;
       state.go(addressOf(row), { replace: true });
     }
-    if (event.detail?.isLive) stripTimer ||= window.setTimeout(() => { stripTimer = 0; if (!strip.isBusy && !document.hidden) loadStrip(); }, STRIP_MS);
+    if (event.detail?.isLive) stripTimer ||= window.setTimeout(() => { stripTimer = 0; if (!strip?.isBusy && !document.hidden) loadStrip(); }, STRIP_MS);
   });
   rows.addEventListener("loaded", (/** @type {any} */ event) => {
     const told = event.detail.note ?? "";
@@ -213,14 +209,25 @@ export function mount(el, state) {
   });
 
   let stripTimer = 0;
+  /** @type {ReturnType<typeof import("../parts/histogram.js").mountHistogram>|undefined} */
+  let strip;
+  /** The rows come first. */
+  const bringStrip = async () => {
+    const { mountHistogram } = await import("../parts/histogram.js");
+    strip ??= mountHistogram(stripPlace, {
+      onRange: (from, to) => changed({ ...filter, since: "", from: String(from), to: String(to) }),
+      onClear: () => { if (filter.since || filter.from || filter.to) changed({ ...filter, since: "", from: "", to: "" }); },
+    });
+    return strip;
+  };
   /** @param {boolean} [isFresh] the list was asked for anew */
   async function loadStrip(isFresh = false) {
     const { signal } = rows.asking;
     try {
-      const answer = await get("/api/histogram", { ...rows.query(), buckets: 60 }, signal);
+      const [answer, shown] = await Promise.all([get("/api/histogram", { ...rows.query(), buckets: 60 }, signal), bringStrip()]);
       if (signal.aborted) return;
-      strip.update(answer);
-      if (isFresh) rows.expect(strip.total - rows.newCount);
+      shown.update(answer);
+      if (isFresh) rows.expect(shown.total - rows.newCount);
     } catch { /* the list stands without it */ }
   }
 
