@@ -1,0 +1,3 @@
+module llmflow
+
+go 1.19
