@@ -43,6 +43,7 @@ class Compiled:
     seq: str = "s.seq"
     conditions: list[str] = field(default_factory=list)
     params: list[Any] = field(default_factory=list)
+    floors: list[int] = field(default_factory=list)  # where among the parameters the least seq of matches stands
 
     @property
     def where(self) -> str:
@@ -53,6 +54,11 @@ class Compiled:
         """Add one condition."""
         self.conditions.append(sql)
         self.params.extend(params)
+
+    def look_from(self, seq: int) -> None:
+        """Look for free text only in rows from this one on: the asker knows that the others do not count."""
+        for place in self.floors:
+            self.params[place] = seq
 
 
 def compile_filter(connection: sqlite3.Connection, chosen: Filter, now_ns: int | None = None) -> Compiled:
@@ -69,6 +75,7 @@ def compile_filter(connection: sqlite3.Connection, chosen: Filter, now_ns: int |
         elif term.field not in ("word", "phrase"):
             _add_term(compiled, term, "" if term is leader else "+", now_ns)
     for sql, params in matching(connection, texts):
+        compiled.floors.append(len(compiled.params) + 1)
         compiled.add(sql, *params)
     return compiled
 

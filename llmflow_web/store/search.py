@@ -50,7 +50,10 @@ def mode_of(connection: sqlite3.Connection) -> str:
 
 
 def matching(connection: sqlite3.Connection, terms: Sequence[Term]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the conditions on s.seq that free-text terms come to."""
+    """Yield the conditions on s.seq that free-text terms come to.
+
+    The second parameter of each is the least seq that is looked for: 0, unless the asker knows a greater one.
+    """
     wanted = [term for term in terms if not term.is_negated]
     unwanted = [term for term in terms if term.is_negated]
     if wanted:
@@ -62,23 +65,23 @@ def matching(connection: sqlite3.Connection, terms: Sequence[Term]) -> Iterator[
 def _membership(connection: sqlite3.Connection, terms: list[Term], verb: str) -> tuple[str, list[Any]]:
     fresh = json.dumps(_fresh_matches(connection, terms))
     indexed, params = _indexed(mode_of(connection), terms)
-    return f"s.seq {verb} (SELECT value FROM json_each(?) UNION ALL {indexed})", [fresh, *params]
+    return f"s.seq {verb} (SELECT value FROM json_each(?) UNION ALL {indexed})", [fresh, 0, *params]
 
 
 def _indexed(mode: str, terms: list[Term]) -> tuple[str, list[Any]]:
     """Return the SELECT of indexed rows in which all the terms occur."""
     if mode == "none":
-        return "SELECT 0 WHERE 0", []
+        return "SELECT 0 WHERE 0 > ?", []
     by_index = [term for term in terms if mode == "fts5" and _is_for_fts(_word(term))]
     by_like = [term for term in terms if term not in by_index]
     likes = "".join(" AND text LIKE ? ESCAPE '\\'" for _ in by_like)
     params: list[Any] = [_contains(_word(term)) for term in by_like]
     if by_index:
         query = " AND ".join(map(_fts, by_index))
-        sql = f"SELECT rowid FROM search WHERE search MATCH ?{likes} ORDER BY rowid DESC LIMIT {MAX_MATCHES}"
-        return f"SELECT * FROM ({sql})", [query, *params]
+        sql = f"SELECT rowid FROM search WHERE rowid >= ? AND search MATCH ?{likes}"
+        return f"SELECT * FROM ({sql} ORDER BY rowid DESC LIMIT {MAX_MATCHES})", [query, *params]
     floor = f"(SELECT IFNULL(MAX(seq), 0) - {MAX_LIKE_ROWS} FROM spans)"
-    return f"SELECT rowid FROM search WHERE rowid > {floor}{likes}", params
+    return f"SELECT rowid FROM search WHERE rowid >= ? AND rowid > {floor}{likes}", params
 
 
 def _word(term: Term) -> str:

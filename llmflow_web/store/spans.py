@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -47,33 +47,73 @@ def list_spans(connection: sqlite3.Connection, chosen: Filter, page: Page) -> Li
         return _changed_since(connection, chosen, page, page.after)
     compiled = compile_filter(connection, chosen)
     if page.sort.removeprefix("-") == "time":
-        return _by_time(connection, compiled, page)
+        return _by_time(connection, chosen, compiled, page)
     return _by_number(connection, compiled, page)
 
 
-def _by_time(connection: sqlite3.Connection, compiled: Compiled, page: Page) -> ListPage:
-    order, before = ("DESC", "<") if page.sort.startswith("-") else ("ASC", ">")
-    offset = page.offset
-    if page.cursor is not None:
-        place = read_cursor(page.cursor)
-        if len(place) != 2:
-            raise BadRequest("cursor belongs to another order of the list")
-        compiled.add(f"{compiled.time} {before}= ?", place[0])  # the bound the index understands
-        compiled.add(f"({compiled.time}, {compiled.seq}) {before} (?, ?)", *place)
-        offset = 0
-    seqs = [
-        row[0]
-        for row in connection.execute(
-            f"SELECT {compiled.seq} FROM {compiled.source}{compiled.where} "
-            f"ORDER BY {compiled.time} {order}, {compiled.seq} {order} LIMIT ? OFFSET ?",
-            (*compiled.params, page.limit, offset),
-        )
-    ]
+def _by_time(connection: sqlite3.Connection, chosen: Filter, compiled: Compiled, page: Page) -> ListPage:
+    _begin_at(compiled, page)
+    seqs: list[int] = []
+    has_all = False
+    if compiled.floors and page.sort == "-time":
+        seqs, has_all = _among_newest(connection, chosen, compiled, page)
+    if len(seqs) < page.limit and not has_all:
+        seqs = _seqs_by_time(connection, compiled, page)
     rows, last = list_rows_of(connection, seqs)
     full = len(rows) == page.limit and last is not None
     return ListPage(
         rows, make_cursor(last, seqs[-1]) if full and last is not None else None, change=_change(connection)
     )
+
+
+def _begin_at(compiled: Compiled, page: Page) -> None:
+    if page.cursor is None:
+        return
+    before = "<" if page.sort.startswith("-") else ">"
+    place = read_cursor(page.cursor)
+    if len(place) != 2:
+        raise BadRequest("cursor belongs to another order of the list")
+    compiled.add(f"{compiled.time} {before}= ?", place[0])  # the bound the index understands
+    compiled.add(f"({compiled.time}, {compiled.seq}) {before} (?, ?)", *place)
+
+
+def _seqs_by_time(connection: sqlite3.Connection, compiled: Compiled, page: Page) -> list[int]:
+    order = "DESC" if page.sort.startswith("-") else "ASC"
+    found = connection.execute(
+        f"SELECT {compiled.seq} FROM {compiled.source}{compiled.where} "
+        f"ORDER BY {compiled.time} {order}, {compiled.seq} {order} LIMIT ? OFFSET ?",
+        (*compiled.params, page.limit, 0 if page.cursor is not None else page.offset),
+    )
+    return [row[0] for row in found]
+
+
+_NEWEST = 2000
+"""A word that every twentieth call has fills a page from so many; its matches in all others need not be read."""
+
+
+def _among_newest(
+    connection: sqlite3.Connection, chosen: Filter, compiled: Compiled, page: Page
+) -> tuple[list[int], bool]:
+    """Return the page's rows among the newest that pass all but the free text, and whether there are no others."""
+    others = tuple(term for term in chosen.terms if term.field not in ("word", "phrase"))
+    plain = compile_filter(connection, replace(chosen, terms=others))
+    _begin_at(plain, page)
+    newest = (
+        f"SELECT {plain.seq} AS seq, {plain.time} AS time FROM {plain.source}{plain.where} "
+        f"ORDER BY {plain.time} DESC, {plain.seq} DESC LIMIT {_NEWEST}"
+    )
+    sql = f"SELECT COUNT(*), MIN(seq), MIN(time) FROM ({newest})"
+    count, first, since = connection.execute(sql, plain.params).fetchone()
+    if not count:
+        return [], True
+    compiled.look_from(first)
+    # What began with the last of them may be among those left out.
+    within = replace(compiled, conditions=[*compiled.conditions], params=[*compiled.params])
+    if count == _NEWEST:
+        within.add(f"{within.time} > ?", since)
+    seqs = _seqs_by_time(connection, within, page)
+    compiled.look_from(0)
+    return seqs, count < _NEWEST
 
 
 _SORT_COLUMNS = {"duration": "s.duration_ns", "cost": "s.estimated_cost", "tokens": "s.total_tokens"}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 from store_help import PATIENCE_S, Live, make_row, wait_until
 
 from llmflow_web.model import PART_ATTRIBUTES, PART_HEADERS, PART_REQUEST, Body, Row
-from llmflow_web.store import search
+from llmflow_web.store import search, spans
 from llmflow_web.store.limits import Limits
-from llmflow_web.wire.filter import Filter
+from llmflow_web.store.spans import list_spans
+from llmflow_web.wire.filter import Filter, Page
 
 STORIES = {
     "fox": "The quick brown fox jumps over the lazy dog",
@@ -254,3 +256,34 @@ def test_a_file_made_without_fts5_stays_usable(make_live, monkeypatch, tmp_path)
     assert live.database.delete_traces(Filter.from_query({"q": "find me"})).result(PATIENCE_S) == 1
     wait_until(lambda: live.database.is_erased)
     assert isinstance(live, Live)
+
+
+@pytest.mark.parametrize("asked", ["common", "common -seldom", "-common", "seldom", "common model:b"])
+@pytest.mark.parametrize("is_fed", [True, False])
+def test_pages_hold_the_newest_matches_whatever_came_last(hand, monkeypatch, asked, is_fed):
+    """Page by page the same rows as in the whole list, though calls are stored in another order than they began."""
+    monkeypatch.setattr(spans, "_NEWEST", 8)
+    dice = random.Random(7)
+    told = []
+    for number in range(60):
+        start, model = dice.randrange(20), dice.choice("ab")
+        words = [word for word, share in (("common", 0.5), ("seldom", 0.1)) if dice.random() < share]
+        told.append((start, number, model, words))
+        hand.insert(make_row(" ".join(["call", *words]), id=f"{number}", start_ns=start * 10**9, model=model))
+    if is_fed:
+        hand.feed()
+    tests = {
+        "common": lambda _, words: "common" in words,
+        "common -seldom": lambda _, words: "common" in words and "seldom" not in words,
+        "-common": lambda _, words: "common" not in words,
+        "seldom": lambda _, words: "seldom" in words,
+        "common model:b": lambda model, words: "common" in words and model == "b",
+    }
+    expected = [f"{number}" for _, number, model, words in sorted(told, reverse=True) if tests[asked](model, words)]
+    found, cursor = [], None
+    while cursor is not None or not found:
+        page = list_spans(hand.connection, Filter.from_query({"filter": asked}), Page(limit=3, cursor=cursor))
+        found += [row["id"] for row in page.rows]
+        cursor = page.next_cursor
+    assert found == expected
+    assert hand.ids(Page(limit=4, offset=5), filter=asked) == expected[5:9]
