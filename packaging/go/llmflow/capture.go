@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"sort"
 	"unicode/utf8"
 )
 
@@ -153,16 +154,43 @@ func shortenList(items []any, room *int) []any {
 
 func shortenObject(members map[string]any, room *int) map[string]any {
 	kept := map[string]any{}
-	for name, item := range members {
+	for _, name := range shortFirst(members) {
 		if len(kept) == maxItems || *room <= 0 {
 			kept["…"] = fmt.Sprintf("%d more", len(members)-len(kept))
 			return kept
 		}
-		name = cut(name, maxLabelChars)
-		*room -= len(name)
-		kept[name] = shortenValue(item, room)
+		short := cut(name, maxLabelChars)
+		*room -= len(short)
+		kept[short] = shortenValue(members[name], room)
 	}
 	return kept
+}
+
+// shortFirst sorts names so that a role or an id is kept rather than more of a
+// long text.
+func shortFirst(members map[string]any) []string {
+	names := make([]string, 0, len(members))
+	for name := range members {
+		names = append(names, name)
+	}
+	sort.Slice(names, func(i, j int) bool {
+		a, b := isShort(members[names[i]]), isShort(members[names[j]])
+		if a != b {
+			return a
+		}
+		return names[i] < names[j]
+	})
+	return names
+}
+
+func isShort(value any) bool {
+	switch told := value.(type) {
+	case string:
+		return len(told) <= maxLabelChars
+	case []any, map[string]any:
+		return false
+	}
+	return true
 }
 
 func atLeastZero(room *int) *int {

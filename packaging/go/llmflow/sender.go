@@ -43,6 +43,7 @@ type sender struct {
 	logf     func(format string, args ...any)
 	maxSpans int
 	maxBytes int
+	linger   time.Duration
 	posting  context.Context // ends when nothing more may be sent
 	stop     context.CancelFunc
 
@@ -68,6 +69,7 @@ func newSender(config Config) *sender {
 		logf:     config.Logf,
 		maxSpans: config.MaxSpans,
 		maxBytes: config.MaxBytes,
+		linger:   linger,
 		posting:  posting,
 		stop:     stop,
 		changed:  make(chan struct{}),
@@ -207,7 +209,7 @@ func (s *sender) leave() {
 func (s *sender) take() []waiting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), linger)
+	ctx, cancel := context.WithTimeout(context.Background(), s.linger)
 	defer cancel()
 	for s.isLingering() {
 		if s.wait(ctx) != nil {
