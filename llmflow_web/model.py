@@ -170,7 +170,7 @@ class Span:
 
 
 # The parts of a span's stored body. The numbers are on disk: never renumber.
-PART_HEADERS = 1  # JSON: {"request": [[name, value], …], "response": [[name, value], …]}
+PART_HEADERS = 1  # JSON: {"request": [[name, value], …], "response": [[name, value], …], "query": text, if any}
 PART_REQUEST = 2  # request body, bytes as they came (content-encoding undone)
 PART_RESPONSE = 3  # response body, bytes as they came (transfer- and content-encoding undone)
 PART_ANSWER = 4  # JSON: the answer assembled from a stream, in the shape of a non-streamed one

@@ -354,15 +354,24 @@ class House:
             from llmflow_web.record.inflight import Inflight
             from llmflow_web.routes.api_forward import ForwardRoutes
             from llmflow_web.routes.otlp import IngestLimits
+            from llmflow_web.routes.replay import ReplayRoutes
 
             config = self.config
             rows = {name: upstream.provider for name, upstream in self.upstreams.items()}
+            upstreams = without_loops(self.upstreams, self._own_ports())
             self._screens = Dashboard(
                 self.database,
                 about=self._about(),
                 client=self.client,
                 env=self._env,
-                upstreams=without_loops(self.upstreams, self._own_ports()),
+                upstreams=upstreams,
+                replay=ReplayRoutes(
+                    self.database,
+                    self.client,
+                    upstreams=upstreams,
+                    proxy_origin=lambda: f"http://{_own_host(config.host)}:{self.proxy.port}",
+                    token=config.token,
+                ),
                 otlp=IngestLimits(
                     max_body_bytes=config.max_otlp_body,
                     max_memory_bytes=config.max_ingest_memory,
@@ -462,6 +471,13 @@ def _server_limits(config: Config) -> ServerLimits:
 def _shown_host(host: str | None) -> str:
     if host is None or is_loopback(host) or host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         return "localhost" if host != "::1" else "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
+def _own_host(host: str | None) -> str:
+    """Return where we reach our own ports: by loopback, unless only another address is listened on."""
+    if host is None or host in ("localhost", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
 

@@ -32,6 +32,7 @@ from llmflow_web.routes.assets import Assets
 from llmflow_web.routes.ingest import IngestRoutes
 from llmflow_web.routes.live import Live
 from llmflow_web.routes.otlp import IngestLimits, OtlpPort, OtlpRoutes, Relay
+from llmflow_web.routes.replay import ReplayRoutes
 from llmflow_web.store import stats
 from llmflow_web.store.database import Batch, Database
 from llmflow_web.wire.filter import Filter
@@ -53,14 +54,15 @@ class Dashboard:
         otlp: IngestLimits,
         relay: Relay | None,
         forward: ForwardRoutes,
+        replay: ReplayRoutes,
         on_error: Callable[[ServerCall, BaseException], None],
     ) -> None:
         """Make the routes.
 
         about: what is told of this server. client, env: how `upstreams` are asked whether they are there. inflight:
         the calls under way. prices: returns the price book, when it is needed. otlp: what senders of telemetry may
-        ask. relay: who wants what they send as it came. forward: tells of OTLP out. on_error: told of what should not
-        happen.
+        ask. relay: who wants what they send as it came. forward: tells of OTLP out. replay: sends recorded calls once
+        more. on_error: told of what should not happen.
         """
         ollama = upstreams.get("ollama")
         self._database = database
@@ -89,6 +91,7 @@ class Dashboard:
             self._imports,
             self._otlp,
             forward,
+            replay,
             HealthRoutes(about, client, env, checks=checks_from(upstreams), ollama=ollama.origin if ollama else None),
             self._live,
         ):

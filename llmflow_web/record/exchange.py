@@ -58,6 +58,7 @@ from llmflow_web.record.redact import (
     Secret,
     credentials_in,
     redact_bytes,
+    redact_query,
     redact_span,
     redacted_headers_json,
 )
@@ -331,7 +332,8 @@ class RowMaker:
     def _headers(self, exchange: Exchange) -> Body:
         request = redacted_headers_json(exchange.request_headers, self._secrets)
         response = redacted_headers_json(exchange.response_headers, self._secrets)
-        data = f'{{"request":{request},"response":{response}}}'.encode()
+        query = f',"query":{_encode(redact_query(exchange.query))}' if exchange.query else ""
+        data = f'{{"request":{request},"response":{response}{query}}}'.encode()
         return Body(PART_HEADERS, data, len(data))
 
     # ── spans of others ──────────────────────────────────────────────────────────────────────────────────────────
@@ -445,6 +447,7 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
         tags=labels.tags,
         prompt_name=labels.prompt_name or _short(named.get("id")),
         prompt_version=labels.prompt_version or _short(named.get("version")),
+        replay_of=labels.replay_of,
         dropped=reading.dropped,
         notes=_notes(exchange, reading),
     )

@@ -246,6 +246,7 @@ def running_span(exchange: Exchange, provider: Provider, secrets: Sequence[Secre
         tags=labels.tags,
         prompt_name=labels.prompt_name,
         prompt_version=labels.prompt_version,
+        replay_of=labels.replay_of,
         preview_in=asked_preview(request) if exchange.record == "on" else None,
     )
     redact_span(span, secrets)

@@ -49,6 +49,7 @@ class Labels:
     prompt_name: str | None = None
     prompt_version: str | None = None
     parent_id: str | None = None
+    replay_of: str | None = None
     metadata: JSON = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
 
@@ -80,6 +81,7 @@ def _read_ours(headers: Mapping[bytes, bytes], labels: Labels) -> None:
     labels.session_id = _text(headers, b"x-llmflow-session-id", b"helicone-session-id")
     labels.conversation_id = _text(headers, b"x-llmflow-conversation-id")
     labels.user_id = _text(headers, b"x-llmflow-user-id", b"helicone-user-id")
+    labels.replay_of = _text(headers, b"x-llmflow-replay-of")
     prompt = _text(headers, b"x-llmflow-prompt", b"helicone-prompt-id")
     if prompt:
         name, _, version = prompt.partition("@")

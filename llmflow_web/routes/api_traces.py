@@ -204,6 +204,7 @@ def detail_of(span: JSON, bodies: Mapping[int, Body]) -> JSON:
         "request": {
             "method": span["request_method"],
             "path": span["request_path"],
+            "query": headers.get("query") or "",
             "headers": headers_object(headers.get("request")),
             **shown_body(bodies.get(PART_REQUEST)),
         },
