@@ -46,10 +46,13 @@ def load(
     env: Mapping[str, str],
     *,
     config_file: str | None = None,
+    inherited: Mapping[str, Given] | None = None,
+    places: Mapping[str, Given] | None = None,
 ) -> Config:
     """Resolve every setting.
 
-    flags: setting name → texts from the command line; "upstream" → NAME=URL texts.
+    flags: setting name → texts from the command line; "upstream" → NAME=URL texts. inherited: settings, and places:
+    upstreams by name, that hold where nobody says anything else.
     Raises ConfigError.
     """
     given = {**_from_contract_env(env), **_from_env(env), **_from_flags(flags)}
@@ -57,7 +60,7 @@ def load(
     file, tables = _read_file(chosen, given.get("data_dir"))
     if "data_dir" in tables and not chosen:
         raise ConfigError(f"{file}: data_dir cannot be moved by the file that lies in it; use --data-dir")
-    given = {**_from_file(file, tables), **given}
+    given = {**(inherited or {}), **_from_file(file, tables), **given}
     values = {name: _value(BY_NAME[name], one) for name, one in given.items()}
     values.setdefault("data_dir", Path("~/.llmflow").expanduser())
     origins = {name: one.origin for name, one in given.items()}
@@ -65,6 +68,7 @@ def load(
     _check_access(config)
     upstreams = {
         **_ollama_upstream(env),
+        **{name: _upstream(name, {"url": one.texts[0]}, one.origin) for name, one in (places or {}).items()},
         **_file_upstreams(file, tables.get("upstream", {})),
         **_env_upstreams(env),
         **_flag_upstreams(flags.get("upstream", ())),
