@@ -1,7 +1,9 @@
-"""WebSocket (RFC 6455), the server's side, as pure functions and one machine: bytes in, events out. No extensions.
+"""WebSocket (RFC 6455) as pure functions and one machine: bytes in, events out. No extensions.
 
     handshake_problem(head) → None: answer with switching_head(head)      Reader().feed(bytes) → events
     encode_text, encode_ping, encode_pong, encode_close → frames to send
+
+The client's side: opening_head(…) and opening_problem(…), Reader(is_client=True), and masked(frame) of what it sends.
 
 Reader: OPEN ──close frame──▶ CLOSED      OPEN ──breach──▶ CLOSED (last event: Breach with the code to close with)
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmflow_web.wire.head import RequestHead
@@ -75,6 +78,34 @@ def switching_head(head: RequestHead) -> bytes:
     ).encode("ascii")
 
 
+def opening_head(host: str, path: str, key: str, headers: Mapping[str, str]) -> bytes:
+    """Return the whole head of a client's handshake; `key` is 16 random bytes in base64."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"host: {host}",
+        "upgrade: websocket",
+        "connection: Upgrade",
+        "sec-websocket-version: 13",
+        f"sec-websocket-key: {key}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def opening_problem(head: bytes, key: str) -> tuple[int, str] | None:
+    """Say what keeps a server's answer from being a WebSocket, as (status, sentence); None = nothing."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    status = first.split(" ", 2)[1] if first.startswith("HTTP/1.1 ") else ""
+    if not (status.isascii() and status.isdecimal()):
+        return 0, "what answers there does not speak HTTP/1.1"
+    if status != "101":
+        return int(status), f"a WebSocket was refused with {status}"
+    fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if fields.get("sec-websocket-accept") != accept_key(key.encode("ascii")):
+        return 101, "the answer to the WebSocket handshake is not one to ours"
+    return None
+
+
 # --- frames out ---
 
 
@@ -86,6 +117,12 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
     if size <= 0xFFFF:
         return struct.pack("!BBH", _FIN | opcode, 126, size) + payload
     return struct.pack("!BBQ", _FIN | opcode, 127, size) + payload
+
+
+def masked(frame: bytes, mask: bytes) -> bytes:
+    """Return a frame as a client sends it; `mask` is four random bytes."""
+    start = {126: 4, 127: 10}.get(frame[1], 2)
+    return frame[:1] + bytes([frame[1] | _MASKED]) + frame[2:start] + mask + apply_mask(frame[start:], mask)
 
 
 def encode_text(text: bytes) -> bytes:
@@ -177,10 +214,12 @@ class _BreachError(Exception):
 
 
 class Reader:
-    """Turns a client's bytes into events: the same ones however the bytes are cut."""
+    """Turns the other side's bytes into events: the same ones however the bytes are cut."""
 
-    def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES, *, is_client: bool = False) -> None:
+        """Read what a client sends, or with `is_client`, being one, what a server does: only the former is masked."""
         self.is_closed = False
+        self._mask_bytes = 0 if is_client else 4
         self._limit = max_message_bytes
         self._buffer = bytearray()
         self._opcode = CONTINUATION  # of the message under way; CONTINUATION = none is
@@ -228,18 +267,24 @@ class Reader:
                 raise _BreachError(PROTOCOL_ERROR, "a length is not written in its shortest form")
         if opcode < CLOSE and self._size + size > self._limit:  # before anything is kept of it
             raise _BreachError(TOO_BIG, f"a message is larger than {self._limit} bytes")
-        end = start + 4 + size
+        start += self._mask_bytes
+        end = start + size
         if len(buffer) < end:
             return None
-        payload = apply_mask(bytes(buffer[start + 4 : end]), bytes(buffer[start : start + 4]))
+        payload = bytes(buffer[start:end])
+        if self._mask_bytes:
+            payload = apply_mask(payload, bytes(buffer[start - 4 : start]))
         del buffer[:end]
         return fin, opcode, payload
 
     def _check_first_bytes(self, fin: int, opcode: int, first: int, second: int) -> None:
         if first & _RESERVED:
             raise _BreachError(PROTOCOL_ERROR, "reserved bits are set")
-        if not second & _MASKED:
-            raise _BreachError(PROTOCOL_ERROR, "a client's frame is not masked")
+        if bool(second & _MASKED) != bool(self._mask_bytes):
+            raise _BreachError(
+                PROTOCOL_ERROR,
+                "a client's frame is not masked" if self._mask_bytes else "a server's frame is masked",
+            )
         if opcode >= CLOSE:
             if opcode > PONG:
                 raise _BreachError(PROTOCOL_ERROR, "an opcode is reserved")
