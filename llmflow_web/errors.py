@@ -6,6 +6,7 @@ LLMFlowError
 │   ├── NotFound            404
 │   ├── TooLarge            413   a named limit was passed
 │   ├── Refused             429   LLMFlow itself does not let a call go on: a budget is used up
+│   │   └── NotRecorded     424   the cassette that is replayed has no answer to a call
 │   └── HeaderTooLarge      431
 ├── UpstreamError           502   the provider's fault, or the way to it
 │   ├── UpstreamUnreachable 502   no connection could be made
@@ -72,6 +73,13 @@ class Refused(RequestError):
         """The reason in one word, for programs: budget_exceeded."""
         self.headers = dict(headers or {})
         """For the answer: Retry-After, and what is ours."""
+
+
+class NotRecorded(Refused):
+    """The cassette that is replayed has no answer to a call; the message says what differs from the nearest one."""
+
+    # Failed Dependency: no SDK sends it again, and none takes it for something that programs handle by themselves.
+    status = 424
 
 
 class HeaderTooLarge(RequestError):

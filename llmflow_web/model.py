@@ -330,9 +330,10 @@ class Exchange:
 
     __slots__ = (
         "arrivals", "client", "dialect", "dropped", "ending", "error", "first_byte_ns", "has_env_key", "id",
-        "is_chunked", "is_injected", "is_websocket", "late", "method", "notes", "path", "price_free", "provider",
-        "query", "record", "request", "request_headers", "response", "response_headers", "response_status", "source",
-        "start_ns", "started_ns", "stopped_ns", "trace_id", "upstream_path", "upstream_url", "usage",
+        "is_chunked", "is_from_cassette", "is_injected", "is_websocket", "late", "method", "notes", "path",
+        "price_free", "provider", "query", "record", "request", "request_headers", "response", "response_headers",
+        "response_status", "source", "start_ns", "started_ns", "stopped_ns", "trace_id", "upstream_path",
+        "upstream_url", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -368,6 +369,7 @@ class Exchange:
         self.error: str | None = None  # our own sentence when there is no answer to quote
         self.record = "on"  # on | meta | off
         self.has_env_key = False
+        self.is_from_cassette = False  # answered by a recording: nothing was sent, nothing was paid
         self.is_injected = False  # stream_options.include_usage was asked for by us
         self.price_free = False  # a local upstream: cost 0
         self.notes: list[str] = []

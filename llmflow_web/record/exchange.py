@@ -397,6 +397,8 @@ def _decoder_for(provider: Provider, native: Native, content_type: bytes, data: 
 
 
 def _is_free_here(exchange: Exchange, provider: Provider | None, model: str | None) -> bool:
+    if exchange.is_from_cassette:
+        return True
     if provider is not None and provider.is_free is not None:
         headers = {name.decode("latin-1"): value_of(line).decode("latin-1") for name, line in exchange.response_headers}
         said = provider.is_free(model, headers)
@@ -532,7 +534,8 @@ def _is_free(exchange: Exchange, native: Native) -> bool:
     """Say whether a call without usage is known to cost nothing: it failed, only read something, or always is free."""
     has_failed = exchange.response_status >= 400 or not exchange.response_status
     is_quiet = native.span_type == "custom" and exchange.method in _QUIET_METHODS
-    return has_failed or is_quiet or exchange.price_free or native.operation in _FREE_OPERATIONS
+    is_given = exchange.price_free or exchange.is_from_cassette
+    return has_failed or is_quiet or is_given or native.operation in _FREE_OPERATIONS
 
 
 def _redacted(data: bytes, content_type: bytes, secrets: Sequence[Secret]) -> bytes:
