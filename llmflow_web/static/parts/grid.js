@@ -236,7 +236,14 @@ export function mountGrid(el, options) {
     if (options.hrefOf) window.open(options.hrefOf(row), "_blank", "noopener");
   }
 
-  grid.addEventListener("focus", () => { if (active.index < 0 && options.count()) activate(Math.max(0, options.indexOf(opened))); });
+  // Tab forward finds the sort buttons of the head before the row
+  grid.addEventListener("focus", ({ relatedTarget }) => {
+    if (active.index >= 0 || !options.count()) return;
+    const isForward = relatedTarget instanceof Node && grid.compareDocumentPosition(relatedTarget) & Node.DOCUMENT_POSITION_PRECEDING;
+    const first = isForward ? head.querySelector("button") : null;
+    activate(Math.max(0, options.indexOf(opened)), !first);
+    first?.focus();
+  });
 
   /** @param {string} sort */
   function showSort(sort) {
