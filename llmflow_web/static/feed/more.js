@@ -21,11 +21,11 @@ function guessed() {
   return { proxy_port: 8080, dashboard_port: Number(location.port) || 3000, version: "" };
 }
 
-/** Change something on the server. @param {"POST"|"PUT"|"DELETE"} method @param {string} path @param {unknown} [body] @returns {Promise<any>} its answer, null where it says nothing */
-export async function send(method, path, body) {
+/** Change something on the server. @param {"POST"|"PUT"|"DELETE"} method @param {string} path @param {unknown} [body] @param {Record<string, string>} [headers] @returns {Promise<any>} its answer, null where it says nothing */
+export async function send(method, path, body, headers) {
   let answer;
   try {
-    answer = await fetch(path, { method, headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) }, body: body === undefined ? undefined : JSON.stringify(body) });
+    answer = await fetch(path, { method, headers: { accept: "application/json", ...headers, ...(body === undefined ? {} : { "content-type": "application/json" }) }, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch {
     throw new ApiError("LLMFlow does not answer. Is it still running?");
   }

@@ -14,6 +14,7 @@ export function actionMenu(given) {
   const items = () => [
     detail.request?.method ? CODES.map(([label, as]) => item(`Copy as ${label}`, () => copyAs(detail, as))) : null,
     item("Copy link", () => copy(location.href)),
+    item("Send again…", () => again(given)),
     h("hr", null),
     away("Export JSON", "json", "json"), away("Export OTLP", "otlp", "otlp.json"), away("Export one HTML file", "html", "html"),
     h("a", { href: `/api/traces/${encodeURIComponent(detail.trace.id)}?${new URLSearchParams({ trace_id: trace })}`, download: `span-${safeName(detail.trace.id)}.json` }, "This span as JSON"),
@@ -56,8 +57,13 @@ export async function copyAs(detail, as) {
   const [code, { proxy_port: port }] = await Promise.all([import("../lib/code.js"), config()]);
   const { request, trace } = detail;
   const name = (trace.provider ?? "openai").replace(/[^a-z0-9]/gi, "_").toUpperCase();
-  const text = code[as]({ method: request.method, url: `http://${location.hostname || "localhost"}:${port}${request.path ?? "/v1/chat/completions"}`, headers: request.headers ?? {}, body: await wholeBody(detail), keyName: `${name}_API_KEY` });
+  const text = code[as]({ method: request.method, url: `http://${location.hostname || "localhost"}:${port}${request.path ?? "/v1/chat/completions"}${request.query ? `?${request.query}` : ""}`, headers: request.headers ?? {}, body: await wholeBody(detail), keyName: `${name}_API_KEY` });
   await copy(text);
+}
+
+/** @param {{detail: any, state: import("../state.js").State}} given */
+export async function again(given) {
+  await (await import("./again.js")).sendAgain(given);
 }
 
 /** A long body came by its head only: the code must have all of it. */

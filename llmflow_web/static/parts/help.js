@@ -11,7 +11,7 @@ const KEYS = [
   ["In the list", [["j  ↓", "Next row"], ["k  ↑", "Previous row"], ["Home  End", "First, last row"], ["PgUp  PgDn", "A page"], ["Enter  →", "Open, go to the trace"], ["Esc", "Back to the list, then clear the filters"],
     ["x", "Select"], ["Shift+↓  Shift+↑", "Select more"], ["c", "Compare the two selected"], ["Del", "Delete"], ["Ctrl+click", "Open in a tab"], ["Alt+click", "Filter by a value, with Shift without it"]]],
   ["In the time strip", [["←  →", "Earlier, later"], ["Shift+←  Shift+→", "Choose a range"], ["Enter", "Filter by it"], ["Del", "Any time"]]],
-  ["In a trace", [["1 … 5", "Tabs"], ["[  ]", "Previous, next trace"], ["/", "Find in the trace"], ["Enter  Shift+Enter", "Next, previous match"], ["y", "Copy link"], ["Y", "Copy as cURL"], ["c", "Mark, then compare with the marked"], ["r", "Ask again"]]],
+  ["In a trace", [["1 … 5", "Tabs"], ["[  ]", "Previous, next trace"], ["/", "Find in the trace"], ["Enter  Shift+Enter", "Next, previous match"], ["y", "Copy link"], ["Y", "Copy as cURL"], ["c", "Mark, then compare with the marked"], ["r", "Send the call again"]]],
   ["In the waterfall", [["↑  ↓", "Previous, next span"], ["←  →", "Fold or parent, unfold or child"], ["Home  End", "First, last span"], ["o  O", "Fold all, unfold all"], ["e  E", "Next, previous error"], ["+  -", "Zoom in, out"], ["0", "Whole trace"]]],
 ];
 

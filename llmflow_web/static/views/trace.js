@@ -346,6 +346,11 @@ export function mountTrace(el, state, list) {
   /** @type {import("../parts/keys.js").KeyMap} */
   const KEYS = {
     "[": () => list.step(-1), "]": () => list.step(1), y: () => { copy(location.href); }, Y: () => { withActions((actions) => actions.copyAs(shown.detail, "asCurl")); },
+    r: () => {
+      if (!hasFocus() || !shown.detail) return false;
+      withActions((actions) => actions.again({ detail: shown.detail, state }));
+      return true;
+    },
     c: () => { withActions((actions) => actions.compare({ trace: shown.trace, state })); },
     "/": () => {
       if (!hasFocus() || !tabs) return false;
