@@ -10,12 +10,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llmflow_web.app.kinds import PATH
 from llmflow_web.app.settings import BY_NAME, SETTINGS, Config, Setting, UpstreamSetting
 from llmflow_web.errors import ConfigError
+
+if TYPE_CHECKING:
+    from llmflow_web.record.budget_rules import Rule, Spike
 
 CONFIG_FILE = "llmflow.toml"
 CONFIG_ENV = "LLMFLOW_CONFIG"
@@ -28,6 +31,7 @@ _OTHERS_ENV = frozenset({
     CONFIG_ENV,
 })  # fmt: skip
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
+_TABLES = frozenset({"upstream", "budget", "alert"})  # tables of the file that are no settings
 _UPSTREAM_KEYS = {"url": str, "dialect": str, "key_env": str, "free": bool, "inject_usage": bool}
 _LOOPBACK_NAMES = frozenset({"localhost", "::1"})
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - recognised, not bound
@@ -75,7 +79,8 @@ def load(
     }
     for upstream in upstreams.values():
         _check_loop(upstream, config)
-    return replace(config, upstreams=upstreams)
+    budgets, alerts = _file_rules(file, tables)
+    return replace(config, upstreams=upstreams, budgets=budgets, alerts=alerts)
 
 
 # ── the sources ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +144,7 @@ def _from_file(file: Path | None, tables: Mapping[str, Any]) -> dict[str, Given]
     if file is None:
         return found
     for key, value in tables.items():
-        if key == "upstream":
+        if key in _TABLES:
             continue
         setting = BY_NAME.get(key)
         if setting is None:
@@ -243,6 +248,15 @@ def _file_upstreams(file: Path | None, tables: object) -> dict[str, UpstreamSett
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigError(f"{file}: upstreams are tables: [upstream.NAME] with url = …")
     return {name: _upstream(name, table, f"{file}, [upstream.{name}]") for name, table in tables.items()}
+
+
+def _file_rules(file: Path | None, tables: Mapping[str, Any]) -> tuple[tuple[Rule, ...], tuple[Spike, ...]]:
+    """Read [budget.NAME] and [alert.NAME]; their module is loaded only where there are any."""
+    if not tables.get("budget") and not tables.get("alert"):
+        return (), ()
+    from llmflow_web.record.budget_rules import rules_from, spikes_from
+
+    return rules_from(tables.get("budget", {}), str(file)), spikes_from(tables.get("alert", {}), str(file))
 
 
 def _ollama_upstream(env: Mapping[str, str]) -> dict[str, UpstreamSetting]:

@@ -45,6 +45,8 @@ class Command:
 COMMANDS = {
     "serve": Command("start the proxy and the dashboard (what happens without a command)"),
     "demo": Command("the same with a built-in fake provider and a believable set of calls"),
+    "run": Command("run a command with its calls recorded, capped and summed up: for CI and scripts", "run"),
+    "ls": Command("list calls; takes the words of the dashboard's filter box", "ls"),
     "export": Command("write what is recorded as OTLP, JSON Lines or CSV", "transfer"),
     "import": Command("read such files in", "transfer"),
 }

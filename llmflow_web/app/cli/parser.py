@@ -54,8 +54,13 @@ def make_parser(command: str) -> argparse.ArgumentParser:
     for setting in SETTINGS:
         group = groups.get(setting.group) or groups.setdefault(setting.group, parser.add_argument_group(setting.group))
         add_setting(group, setting)
-    groups["Upstreams and keys"].add_argument("--upstream", action="append", metavar="NAME=URL", help=_UPSTREAM_HELP)
+    add_upstream(groups["Upstreams and keys"])
     return parser
+
+
+def add_upstream(group: argparse._ArgumentGroup) -> None:
+    """Add the flag that places an upstream."""
+    group.add_argument("--upstream", action="append", metavar="NAME=URL", help=_UPSTREAM_HELP)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

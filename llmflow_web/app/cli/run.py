@@ -1,0 +1,124 @@
+"""`llmflow run`: its options. What stands behind `--` is the command, and none of ours."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from llmflow_web.app import kinds
+from llmflow_web.app.cli.parser import add_config, add_setting, add_upstream
+from llmflow_web.app.settings import SETTINGS
+from llmflow_web.errors import ConfigError
+
+_HELP = """\
+Run COMMAND with its LLM calls recorded, and tell what they cost.
+
+Starts LLMFlow on free ports, sets the variables by which SDKs and agents find their providers (OPENAI_BASE_URL,
+ANTHROPIC_BASE_URL …), runs COMMAND and ends with its exit code. What is recorded goes away at the end, unless
+--data-dir names a folder. docs/ci.md has the variables, the reports and the exit codes."""
+
+_EPILOG = """\
+exit codes:
+  the command's own; 128 + N if signal N ended it; 126 it cannot be run; 127 it was not found
+  1  LLMFlow could not start, or a report could not be written
+  2  an option is wrong
+  3  the command ended with 0, but a cap (--max-cost …) was passed"""
+
+
+def run(command: str, argv: Sequence[str]) -> int:
+    """Run a command and return the exit code."""
+    from llmflow_web.app.run import Options, run_command
+
+    parser = make_parser(command)
+    ours, rest = _split(argv)
+    told: dict[str, Any] = vars(parser.parse_args(ours))
+    if not rest:
+        parser.error("a command is missing: llmflow run [options] -- COMMAND [ARGUMENT …]")
+    options = Options(
+        command=rest,
+        reports=[_report(words) for words in told.pop("report", ())],
+        leave=told.pop("leave", ()),
+        kill_after_s=told.pop("kill_after", 10.0),
+        config_file=told.pop("config", None),
+        flags=told,
+    )
+    return run_command(options, os.environ)
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    words = list(argv)
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def make_parser(command: str) -> argparse.ArgumentParser:
+    """Make the parser of `llmflow run`."""
+    from llmflow_web.app.run import NOT_TAKEN
+
+    parser = argparse.ArgumentParser(
+        prog=f"llmflow {command}",
+        usage=f"llmflow {command} [options] -- COMMAND [ARGUMENT …]",
+        description=_HELP,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--report",
+        action="append",
+        nargs="+",
+        metavar="FORM=FILE",
+        help="Write a report: md=FILE, json=FILE or junit=FILE. Can be given several times.",
+    )
+    parser.add_argument(
+        "--leave",
+        action="append",
+        metavar="VARIABLE",
+        help="Leave this environment variable as it is. Can be given several times.",
+    )
+    parser.add_argument(
+        "--kill-after",
+        type=_time,
+        metavar="TIME",
+        help="Time the command has to end after SIGTERM or SIGHUP, and what it left running after its end. [10s]",
+    )
+    add_config(parser)
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for setting in SETTINGS:
+        if setting.name not in NOT_TAKEN:
+            group = groups.get(setting.group)
+            if group is None:
+                group = groups[setting.group] = parser.add_argument_group(setting.group)
+            add_setting(group, setting)
+    add_upstream(groups["Upstreams and keys"])
+    return parser
+
+
+def _time(text: str) -> float:
+    try:
+        return float(kinds.SECONDS.parse(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {kinds.SECONDS.allowed}") from None
+
+
+def _report(words: Sequence[str]) -> tuple[str, Path]:
+    """Read `md=FILE`, or `md FILE`. Raises ConfigError."""
+    from llmflow_web.app.run_report import FORMATS
+
+    form, sign, file = words[0].partition("=")
+    if len(words) == 2 and not sign:
+        file = words[1]
+    elif len(words) != 1:
+        raise ConfigError(f"--report: {' '.join(words)!r} is not FORM=FILE")
+    if form not in FORMATS or not file:
+        raise ConfigError(f"--report: {' '.join(words)!r} is not one of {', '.join(f'{one}=FILE' for one in FORMATS)}")
+    path = Path(file)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ConfigError(f"--report: {file} cannot be written: its folder is missing, or it is one itself")
+    return form, path
