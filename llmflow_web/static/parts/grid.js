@@ -290,6 +290,7 @@ export function mountGrid(el, options) {
     },
     hasFocus,
     get activeKey() { return active.key; },
+    get opened() { return opened; },
     activeRow: () => (active.index >= 0 ? options.rowAt(active.index) : undefined),
     get place() { return list.place; },
     set place(pixels) { list.place = pixels; },
