@@ -13,7 +13,7 @@ from llmflow_web.record.reading import Store, ask
 from llmflow_web.store import analytics
 from llmflow_web.store.analytics import Question, Range
 from llmflow_web.store.query import time_bounds
-from llmflow_web.wire.filter import PARAMETERS, Filter, read_int
+from llmflow_web.wire.filter import PARAMETERS, Filter, read_flag, read_int
 
 DEFAULT_SINCE = "7d"
 MAX_SERIES = 20
@@ -40,33 +40,40 @@ class AnalyticsRoutes:
         params = query_params(call)
         by = _choice(params, "by", analytics.SPLITS) if params.get("by") else None
         limit = read_int(params, "limit", 8, 1, MAX_SERIES)
-        question = self._question(params, by, limit)
+        question = question_of(params, by, limit, self._now_ms)
         call.respond_json(200, await ask(self._store, call, analytics.series, question))
 
     async def top(self, call: ServerCall) -> None:
         """Answer with the largest values of a field."""
         params = query_params(call)
         by = _choice(params, "by", analytics.SPLITS)
-        question = self._question(params, by, read_int(params, "limit", 20, 1, MAX_ROWS))
+        question = question_of(params, by, read_int(params, "limit", 20, 1, MAX_ROWS), self._now_ms)
         call.respond_json(200, await ask(self._store, call, analytics.top, question))
 
-    def _question(self, params: Mapping[str, str], by: str | None, limit: int) -> Question:
-        now_ms = int(self._clock() * 1000)
-        chosen = Filter.from_query(params)
-        begin, end = time_bounds(chosen, now_ms)
-        end = now_ms if end is None else end
-        if params.get("since") or begin is None:
-            begin = max(end - _since_ms(params.get("since") or DEFAULT_SINCE), begin or 0)
-        interval = _choice(params, "interval", analytics.INTERVALS, "auto")
-        return Question(
-            chosen=Filter(tuple(term for term in chosen.terms if term.field != "timestamp" or term.is_negated)),
-            asked={name: text for name, text in params.items() if name in PARAMETERS - _TIMES and text},
-            range=Range.over(begin, end, interval),
-            by=by,
-            limit=limit,
-            sort=_choice(params, "sort", analytics.SORTS, "cost"),
-            fields=_fields(params.get("fields", "")),
-        )
+    @property
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def question_of(params: Mapping[str, str], by: str | None, limit: int, now_ms: int) -> Question:
+    """Read what is asked. Raises BadRequest."""
+    chosen = Filter.from_query(params)
+    begin, end = time_bounds(chosen, now_ms)
+    end = now_ms if end is None else end
+    if params.get("since") or begin is None:
+        begin = max(end - _since_ms(params.get("since") or DEFAULT_SINCE), begin or 0)
+    interval = _choice(params, "interval", analytics.INTERVALS, "auto")
+    is_exact = read_flag(params, "exact")
+    return Question(
+        chosen=Filter(tuple(term for term in chosen.terms if term.field != "timestamp" or term.is_negated)),
+        asked={name: text for name, text in params.items() if name in PARAMETERS - _TIMES and text},
+        range=Range.exactly(begin, end) if is_exact else Range.over(begin, end, interval),
+        by=by,
+        limit=limit,
+        sort=_choice(params, "sort", analytics.SORTS, "cost"),
+        fields=_fields(params.get("fields", "")),
+        is_exact=is_exact,
+    )
 
 
 def _choice(params: Mapping[str, str], name: str, choices: tuple[str, ...], default: str = "") -> str:

@@ -57,6 +57,12 @@ class Range:
         step = next((one for one in steps if end_ms // one - begin_ms // one < MAX_POINTS), steps[-1])
         return Range(begin_ms // step * step, end_ms, step)
 
+    @staticmethod
+    def exactly(begin_ms: int, end_ms: int) -> Range:
+        """Return one step from the one to the other."""
+        begin_ms, end_ms = max(0, begin_ms), max(0, begin_ms, end_ms)
+        return Range(begin_ms, end_ms, end_ms - begin_ms + 1)
+
     @property
     def count(self) -> int:
         """The number of steps."""
@@ -79,6 +85,7 @@ class Question:
     limit: int = 8
     sort: str = "cost"
     fields: frozenset[str] = frozenset()  # the figures wanted; none: all
+    is_exact: bool = False  # the range to the millisecond: the hourly sums know whole hours only
 
 
 @dataclass(slots=True)
@@ -122,7 +129,7 @@ def top(connection: sqlite3.Connection, question: Question) -> JSON:
     assert question.by is not None  # the route's word
     span = question.range
     answer: JSON = {"from": span.begin_ms, "to": span.end_ms, "by": question.by}
-    if question.by == "session_id" and question.chosen.is_empty:
+    if question.by == "session_id" and question.chosen.is_empty and not question.is_exact:
         return answer | _top_sessions(connection, question)
     found = _find(connection, question)
     names = _ranked(found, question)
@@ -247,7 +254,7 @@ def _ranked(found: _Found, question: Question) -> list[Key]:
 
 def _find(connection: sqlite3.Connection, question: Question) -> _Found:
     conditions = rollup_conditions(question.chosen)
-    if conditions is None or question.by not in (None, *IN_ROLLUP):
+    if question.is_exact or conditions is None or question.by not in (None, *IN_ROLLUP):
         return _scan(connection, question)
     return _read_rollup(connection, question, conditions)
 

@@ -305,3 +305,8 @@ def connect(path: Path, *, is_reader: bool = False) -> Connection:
         connection.execute("PRAGMA cache_size = -8000")
         connection.execute("PRAGMA temp_store = MEMORY")
     return connection
+
+
+def is_database_error(error: BaseException) -> bool:
+    """Say whether SQLite complains."""
+    return isinstance(error, sqlite3.Error)
