@@ -39,6 +39,12 @@ class Answer:
     pace_s: float = 0.02  # between two chunks
 
 
+_NOT_SCRIPTED = Answer("This is the demo's own provider, not a model: beyond its script it says nothing but this.")
+"""To chats that are not the demo's: people try their own programs, and docs/examples, with it."""
+
+_UNKNOWN = Answer(status=404, error_type="invalid_request_error", text="The script has no such prompt.")
+
+
 def prompt_key(request: Mapping[str, Any]) -> str:
     """Return what an answer is found by: the model and what it is asked."""
     asked = request.get("messages") or request.get("input")
@@ -109,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         request: JSON = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         answer = self.server.answers.get(prompt_key(request))
         if answer is None:
-            answer = Answer(status=404, error_type="invalid_request_error", text="The script has no such prompt.")
+            answer = _NOT_SCRIPTED if self.path.endswith("/chat/completions") else _UNKNOWN
         self._wait(answer.thinking_s)
         if answer.status != 200:
             self._send_error(answer)

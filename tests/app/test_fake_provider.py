@@ -110,5 +110,8 @@ def test_embeddings(provider: FakeProvider, answers: dict[str, Answer]) -> None:
 
 
 def test_an_unknown_prompt(provider: FakeProvider) -> None:
-    """What the script does not know is a 404, not a made-up answer."""
-    assert ask(provider, REQUEST)[0] == 404
+    """A chat the script does not know gets an answer that says so; all else is a 404."""
+    status, body = ask(provider, REQUEST)
+    assert status == 200
+    assert "demo's own provider" in json.loads(body)["choices"][0]["message"]["content"]
+    assert ask(provider, {"model": "e", "input": ["a"]}, "/openai/v1/embeddings")[0] == 404
