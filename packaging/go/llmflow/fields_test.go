@@ -7,7 +7,9 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/quick"
 	"time"
+	"unicode/utf8"
 )
 
 // What is said of a span goes under the names of POST /api/spans.
@@ -126,11 +128,31 @@ func TestLongContents(t *testing.T) {
 	}
 }
 
+// Whatever a text is, what is kept of it is JSON, and no longer than it may be.
+func TestAnyText(t *testing.T) {
+	holds := func(text string, data []byte, limit uint8) bool {
+		for _, value := range []any{text, data, []any{text, data, text}, map[string]any{text: text, "data": data}} {
+			kept := capture(value, int(limit))
+			if !json.Valid(kept) || utf8.RuneCount(kept) > 12*(int(limit)+len(text)+20) {
+				return false
+			}
+		}
+		return true
+	}
+	if err := quick.Check(holds, &quick.Config{MaxCount: 500}); err != nil {
+		t.Error(err)
+	}
+}
+
 // Contents are left out where the client or the span says so; the rest is recorded.
 func TestNoCapture(t *testing.T) {
 	box := newInbox(t)
-	for _, client := range []*Client{newClient(t, Config{URL: box.URL, NoCapture: true}), newClient(t, Config{URL: box.URL})} {
-		_, span := client.Start(context.Background(), Tool, "quiet", WithoutCapture(), nil)
+	for _, one := range []struct {
+		config Config
+		option Option
+	}{{Config{URL: box.URL, NoCapture: true}, nil}, {Config{URL: box.URL}, WithoutCapture()}} {
+		client := newClient(t, one.config)
+		_, span := client.Start(context.Background(), Tool, "quiet", one.option)
 		span.SetInput("secret")
 		span.SetOutput("secret")
 		span.Set(Fields{Attributes: map[string]any{"kept": true}})

@@ -55,11 +55,11 @@ func (p poster) post(ctx context.Context, body []byte) outcome {
 	defer answer.Body.Close()
 	read, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswerBytes))
 	if err != nil || isTransient(answer.StatusCode) {
-		return outcome{err: fmt.Errorf("%s answers %s", p.url, answer.Status), isRetryable: true}
+		return outcome{err: fmt.Errorf("%s answers %s", request.URL.Redacted(), answer.Status), isRetryable: true}
 	}
 	var told struct{ Stored, Rejected *int }
 	if json.Unmarshal(read, &told) != nil || told.Stored == nil || told.Rejected == nil {
-		return outcome{err: fmt.Errorf("%s does not take spans (it answers %s)", p.url, answer.Status)}
+		return outcome{err: fmt.Errorf("%s does not take spans (it answers %s)", request.URL.Redacted(), answer.Status)}
 	}
 	return outcome{stored: *told.Stored}
 }
