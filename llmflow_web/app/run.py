@@ -198,8 +198,6 @@ class _Run:
             self._notes.append(error.message)
             return error.exit_code
         signals.hand_to(child.forward)
-        if signals.first is not None:  # it came while the command was being started
-            child.forward(signals.first)
         try:
             code = child.wait()
         finally:

@@ -65,8 +65,10 @@ class Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def hand_to(self, receiver: Callable[[int], None] | None) -> None:
-        """Hand signals to `receiver` from now on."""
+        """Hand signals to `receiver` from now on, beginning with the one that has come already."""
         self._receiver = receiver
+        if receiver is not None and self.first is not None:
+            receiver(self.first)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.first is None and signal.Signals(number).name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):

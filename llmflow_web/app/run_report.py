@@ -9,9 +9,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape as html_text
 from typing import Any
-from xml.sax.saxutils import escape as xml_text
-from xml.sax.saxutils import quoteattr
 
 from llmflow_web.console import escape, iso_time, short_cost, short_count, short_duration, table
 from llmflow_web.store.lately import Lately, ModelLine, percentile
@@ -260,7 +259,7 @@ def junit(outcome: Outcome) -> str:
     failed = sum(1 for case in cases if "<failure" in case)
     counts = f'tests="{len(cases)}" failures="{failed}" errors="0"'
     total = _line_json(outcome.totals)
-    properties = [f"<property name={quoteattr(name)} value={quoteattr(str(value))}/>" for name, value in total.items()]
+    properties = [f'<property name="{name}" value="{value}"/>' for name, value in total.items()]
     took = f'time="{outcome.duration_s:.3f}"'
     return "\n".join(
         [
@@ -288,10 +287,10 @@ def _told(line: ModelLine) -> str:
 
 
 def _case(name: str, seconds: float, *, failure: str | None = None, told: str = "") -> str:
-    head = f'<testcase classname="llmflow.run" name={quoteattr(_NOT_XML.sub("?", name))} time="{seconds:.3f}">'
-    body = "" if failure is None else f"<failure message={quoteattr(_NOT_XML.sub('?', failure))}/>"
+    head = f'<testcase classname="llmflow.run" name="{_xml(name)}" time="{seconds:.3f}">'
+    body = "" if failure is None else f'<failure message="{_xml(failure)}"/>'
     return head + body + (f"<system-out>{_xml(told)}</system-out>" if told else "") + "</testcase>"
 
 
 def _xml(value: str) -> str:
-    return xml_text(_NOT_XML.sub("?", value))
+    return html_text(_NOT_XML.sub("?", value))

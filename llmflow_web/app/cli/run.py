@@ -34,9 +34,9 @@ def run(command: str, argv: Sequence[str]) -> int:
 
     parser = make_parser(command)
     ours, rest = _split(argv)
+    if not rest and not {"-h", "--help"}.intersection(ours):
+        parser.error("the command has to stand behind --, as in: llmflow run --max-cost 0.50 -- pytest -q")
     told: dict[str, Any] = vars(parser.parse_args(ours))
-    if not rest:
-        parser.error("a command is missing: llmflow run [options] -- COMMAND [ARGUMENT …]")
     options = Options(
         command=rest,
         reports=[_report(words) for words in told.pop("report", ())],
