@@ -1,0 +1,60 @@
+"""From the settings to a cassette, and the client that plays or records it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from llmflow_web.app.rows import secrets_of
+from llmflow_web.app.settings import Config
+from llmflow_web.errors import ConfigError
+from llmflow_web.net.http import Client
+from llmflow_web.net.upstreams import Upstream
+
+if TYPE_CHECKING:
+    from llmflow_web.record.cassette import Cassette, Terms
+
+
+def open_cassette(config: Config, upstreams: Mapping[str, Upstream], report: Callable[[str], None]) -> Cassette | None:
+    """Read the cassette that is set, if one is. Raises ConfigError where it is broken, or missing in replay."""
+    if config.cassette is None:
+        return None
+    from llmflow_web.record.cassette import Cassette
+
+    if config.cassette.is_dir():
+        raise ConfigError(f"the cassette {config.cassette} is a folder; name a file, such as calls.jsonl in it")
+    secrets = [*(secret.encode() for secret in secrets_of(config, upstreams)), *config.redact]
+    return Cassette(config.cassette, terms_of(config), secrets=secrets, report=report)
+
+
+def terms_of(config: Config, hint: str | None = None) -> Terms:
+    """Return how the cassette is to be used. hint: how to record what is missing. Raises ConfigError."""
+    from llmflow_web.record.cassette import HINT, Terms
+    from llmflow_web.record.cassette_match import rules_of
+
+    try:
+        rules = rules_of(_words(config.cassette_ignore), _words(config.cassette_ignore_header))
+    except ValueError as error:
+        raise ConfigError(f"cassette_ignore: {error}") from error
+    return Terms(
+        mode=config.cassette_mode,
+        match=config.cassette_match,
+        errors=config.cassette_errors,
+        is_timed=config.cassette_timing == "recorded",
+        rules=rules,
+        hint=hint or HINT,
+    )
+
+
+def _words(given: Sequence[str]) -> list[str]:
+    """Return what is listed, by several flags or by commas."""
+    return [word.strip() for text in given for word in text.split(",") if word.strip()]
+
+
+def client_with(cassette: Cassette | None, client: Client, upstreams: Mapping[str, Upstream]) -> Client:
+    """Put the cassette in front of the client that goes upstream."""
+    if cassette is None:
+        return client
+    from llmflow_web.net.cassette_client import CassetteClient
+
+    return CassetteClient(client, cassette, {name: upstream.prefix for name, upstream in upstreams.items()})
