@@ -69,8 +69,12 @@ export function mount(el, state) {
   let detail = null;
   let isByKey = false;
   const close = () => state.go(`/traces${toSearch(filter)}`);
-  /** Its modules come when someone comes near the list. */
-  const bring = () => { coming ??= Promise.all([import("./trace.js"), stylesheet("/css/parts.css")]).then(([module]) => { detail = module.mountTrace(split.detail, state, { close, step: stepBy }); }); return coming; };
+  /** Its modules come when someone comes near the list, with those that they ask for. */
+  const bring = () => {
+    if (!coming) for (const name of ["messages", "waterfall", "actions"]) import(`../parts/${name}.js`).catch(() => {}); // who needs it asks again
+    coming ??= Promise.all([import("./trace.js"), stylesheet("/css/parts.css"), stylesheet("/css/trace.css")]).then(([module]) => { detail = module.mountTrace(split.detail, state, { close, step: stepBy }); });
+    return coming;
+  };
   area.addEventListener("pointerenter", () => { isPointed = true; bring(); });
   area.addEventListener("focusin", bring);
   area.addEventListener("pointerleave", () => { isPointed = false; stillAgain(); });
@@ -86,7 +90,7 @@ export function mount(el, state) {
   async function showDetail(route) {
     const isMoving = isByKey;
     isByKey = false;
-    await bring();
+    if (!detail) await bring();
     if (state.route !== route) return;
     await detail.show(route);
     // the keyboard must not stay behind a list that made room
@@ -162,7 +166,8 @@ export function mount(el, state) {
     const isEmpty = rows.isLoaded && !pages.length && !rows.newCount;
     grid.el.hidden = isEmpty;
     if (!isEmpty) message.hidden = true;
-    grid.update();
+    if (split.isOpen && !grid.opened) grid.select(keyIn(state.route)); // its row may have come only now
+    else grid.update();
     grid.showSort(filter.sort || "-time");
     const errors = [...rows.waiting.values()].filter((row) => (row.status ?? 0) >= 400).length;
     const text = `${count(rows.newCount)} new`;
@@ -345,14 +350,14 @@ export function mount(el, state) {
       bar.set(filter);
       const isOpen = Boolean(route.params.trace);
       const wasOpen = split.isOpen;
+      if (isOpen) showDetail(route); // it asks the server, which works while we make room
+      else detail?.clear();
       split.open(isOpen);
       fitColumns();
       if (isNew) {
         remember(state.isBack ? history.state?.list : null);
         rows.load(filter);
       }
-      if (isOpen) showDetail(route);
-      else detail?.clear();
       grid.select(isOpen ? keyIn(route) : "");
       if (wasOpen && !isOpen) grid.focus();
     },
