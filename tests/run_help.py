@@ -51,9 +51,7 @@ def run(options: Sequence[str], command: Sequence[str], env: Mapping[str, str], 
 
 
 @contextlib.contextmanager
-def started(
-    options: Sequence[str], command: Sequence[str], env: Mapping[str, str]
-) -> Iterator[subprocess.Popen[str]]:
+def started(options: Sequence[str], command: Sequence[str], env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Start, in a session of its own: without a terminal, as in CI. Whatever is left of it is killed."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(
