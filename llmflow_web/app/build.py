@@ -1,6 +1,6 @@
 """The map of the house: what is made of what, and in which order it opens and closes.
 
-    HttpServer(proxy)     → ProxyRoutes → Dispatcher → HttpClient → upstreams
+    HttpServer(proxy)     → ProxyRoutes → Dispatcher (→ CassetteClient) → HttpClient → upstreams
                                               └──▶ Recorder ──▶ Database (writer thread: RowMaker, PriceBook)
     HttpServer(dashboard) → Router → api, ingest, live, assets ◀── Hub ◀── after each commit
     HttpServer(otlp)      → OtlpPort → the dashboard's OtlpRoutes, where a port of its own is wanted
@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from llmflow_web.app.cassettes import client_with, open_cassette
 from llmflow_web.app.config import is_loopback
 from llmflow_web.app.rows import make_row_maker, price_cache_of, search_text, secrets_of, store_limits
 from llmflow_web.app.settings import SETTINGS, Config, endpoints_of, shown_endpoints
@@ -42,6 +43,7 @@ from llmflow_web.store.database import Batch, Database
 
 if TYPE_CHECKING:
     from llmflow_web.app.dashboard import Dashboard
+    from llmflow_web.record.cassette import Cassette
     from llmflow_web.record.exchange import RowMaker
     from llmflow_web.record.forward import Forwarder
     from llmflow_web.record.price_refresh import PriceCache, PriceRefresher
@@ -59,8 +61,18 @@ FORWARD_GRACE_S = 5.0
 class House:
     """A whole LLMFlow. `start` opens it, `stop` closes it; both belong to one loop."""
 
-    def __init__(self, config: Config, console: Console, env: Mapping[str, str] | None = None) -> None:
-        """Build everything; nothing is opened yet. env: where providers' keys and proxies are named."""
+    def __init__(
+        self,
+        config: Config,
+        console: Console,
+        env: Mapping[str, str] | None = None,
+        *,
+        cassette: Cassette | None = None,
+    ) -> None:
+        """Build everything; nothing is opened yet.
+
+        env: where providers' keys and proxies are named. cassette: in place of the one that is set.
+        """
         from llmflow_web.registry import PROVIDERS
 
         env = os.environ if env is None else env
@@ -81,8 +93,9 @@ class House:
         )
         self.recorder = Recorder(self.database, _queue_limits(config))
         self.client = HttpClient(_client_limits(config), environ=env)
+        self.cassette = cassette or open_cassette(config, self.upstreams, console.error)
         self.dispatcher = Dispatcher(
-            self.client,
+            client_with(self.cassette, self.client, self.upstreams),
             self.recorder,
             use_env_keys=config.env_keys,
             max_record="on" if config.bodies else "meta",
@@ -209,7 +222,7 @@ class House:
             self.console.error(f"{lost} items did not reach the OTLP backend")
 
     def _start_refreshing(self) -> None:
-        if self.config.price_refresh:
+        if self.config.price_refresh and (self.cassette is None or self.cassette.may_send):
             from llmflow_web.record.price_refresh import PriceRefresher
 
             self._refresher = PriceRefresher(
@@ -233,6 +246,8 @@ class House:
             self._screens.close()
         await self._stop_forwarding()
         await self.client.close()
+        if self.cassette is not None:
+            await asyncio.to_thread(self.cassette.close)
         self._loop = None
         self.database.close()
         self._tell_losses(self.database.pending_rows)  # what could not be written in time

@@ -11,10 +11,10 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from os import PathLike, fspath
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from llmflow_web.app import config as configuration
 from llmflow_web.app.serve import Server
@@ -25,6 +25,9 @@ from llmflow_web.routes.api_traces import read_detail
 from llmflow_web.store.spans import list_spans
 from llmflow_web.store.stats import totals
 from llmflow_web.wire.filter import MAX_LIMIT, Filter, Page
+
+if TYPE_CHECKING:
+    from llmflow_web.record.cassette import Cassette
 
 CALLS_PATIENCE_S = 10.0
 """So long calls under way are waited for by default."""
@@ -52,16 +55,28 @@ def serve(
         TypeError: There is no such setting.
         llmflow_web.errors.ConfigError: A setting has a value it cannot have.
     """
-    told: dict[str, object] = {"price_refresh": False, "quiet": True, "stop_grace": 1.0, **settings}
-    told |= {"proxy_port": proxy_port, "dashboard_port": dashboard_port}
-    flags = _flags(told)
+    ports = {"proxy_port": proxy_port, "dashboard_port": dashboard_port}
+    return make_flow(settings | ports, data_dir=data_dir, upstreams=upstreams, env=env)
+
+
+def make_flow(
+    settings: Mapping[str, object],
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    upstreams: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    open_deck: Callable[[Config], Cassette] | None = None,
+) -> Flow:
+    """Do what `serve` does. open_deck: opens a cassette in place of the one that is set."""
+    flags = _flags({"price_refresh": False, "quiet": True, "stop_grace": 1.0, **settings})
     flags["upstream"] = [f"{name}={url}" for name, url in (upstreams or {}).items()]
     with contextlib.ExitStack() as stack:
         if data_dir is None:
             folder = tempfile.TemporaryDirectory(prefix="llmflow-", ignore_cleanup_errors=True)
             data_dir = stack.enter_context(folder)
         flags["data_dir"] = [fspath(data_dir)]
-        return Flow(configuration.load(flags, {}), env, stack.pop_all())
+        config = configuration.load(flags, {})
+        return Flow(config, env, stack.pop_all(), cassette=None if open_deck is None else open_deck(config))
 
 
 def _flags(settings: Mapping[str, object]) -> dict[str, Sequence[str]]:
@@ -85,11 +100,18 @@ def _flags(settings: Mapping[str, object]) -> dict[str, Sequence[str]]:
 class Flow:
     """A running LLMFlow: where it listens, and what went through it."""
 
-    def __init__(self, config: Config, env: Mapping[str, str] | None, closing: contextlib.ExitStack) -> None:
+    def __init__(
+        self,
+        config: Config,
+        env: Mapping[str, str] | None,
+        closing: contextlib.ExitStack,
+        *,
+        cassette: Cassette | None = None,
+    ) -> None:
         """Use `serve()`."""
         self._config = config
         self._closing = closing
-        self._server = Server(config, Console(sys.stderr, is_quiet=config.quiet), env)
+        self._server = Server(config, Console(sys.stderr, is_quiet=config.quiet), env, cassette=cassette)
         self._is_running = False
 
     def __repr__(self) -> str:

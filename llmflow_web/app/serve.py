@@ -15,12 +15,15 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from llmflow_web.app.build import House
 from llmflow_web.app.settings import Config
 from llmflow_web.console import Console
 from llmflow_web.errors import LLMFlowError
+
+if TYPE_CHECKING:
+    from llmflow_web.record.cassette import Cassette
 
 T = TypeVar("T")
 
@@ -126,9 +129,20 @@ def _describe(config: Config, house: House, console: Console) -> None:
 class Server:
     """A whole LLMFlow in a thread: for tests, notebooks and the demo."""
 
-    def __init__(self, config: Config, console: Console, env: Mapping[str, str] | None = None) -> None:
-        """Prepare; nothing runs yet. env: where providers' keys and places are named, by default the process's."""
+    def __init__(
+        self,
+        config: Config,
+        console: Console,
+        env: Mapping[str, str] | None = None,
+        *,
+        cassette: Cassette | None = None,
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        env: where providers' keys and places are named, by default the process's. cassette: in place of the one set.
+        """
         self._config = config
+        self._cassette = cassette
         self._console = console
         self._env = env
         self._thread = threading.Thread(target=self._run, name="llmflow", daemon=True)
@@ -198,7 +212,7 @@ class Server:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        house = House(self._config, self._console, self._env)
+        house = House(self._config, self._console, self._env, cassette=self._cassette)
         await house.start()
         self._house = house
         self._ready.set()

@@ -81,6 +81,7 @@ ACCESS = "Ports and access"
 DATA = "Data"
 UPSTREAMS = "Upstreams and keys"
 RECORDING = "Recording"
+CASSETTES = "Cassettes"
 RETENTION = "Retention"
 PRICES = "Prices"
 FORWARD = "OTLP out"
@@ -154,6 +155,43 @@ class Config:
     )
     queue_rows: int = _setting(2000, kinds.COUNT, RECORDING, "Calls that may wait for the database.")
     queue_bytes: int = _setting(32 * kinds.MIB, kinds.SIZE, RECORDING, "Memory those waiting calls may hold.")
+
+    cassette: Path | None = _setting(  # noqa: RUF009 - a frozen field
+        None,
+        kinds.PATH,
+        CASSETTES,
+        "Answer calls from recordings in this file, or record them there: no network, no key and no cost in replay.",
+    )
+    cassette_mode: str = _setting(
+        "replay",
+        kinds.choice("record", "replay", "hybrid"),
+        CASSETTES,
+        "Send all calls and record them, answer from recordings only, or send and record only what is not recorded.",
+    )
+    cassette_match: str = _setting(
+        "content",
+        kinds.choice("content", "sequence"),
+        CASSETTES,
+        "Equal requests get their answers in the order of recording, or the n-th call gets the n-th answer.",
+    )
+    cassette_timing: str = _setting(
+        "none", kinds.choice("none", "recorded"), CASSETTES, "Answer at once, or at the pace that was recorded."
+    )
+    cassette_errors: str = _setting(
+        "final",
+        kinds.choice("final", "all", "none"),
+        CASSETTES,
+        "Record errors but those that a retry got past, all of them, or none.",
+    )
+    cassette_ignore: tuple[str, ...] = _setting(
+        (),
+        kinds.WORDS,
+        CASSETTES,
+        "A field of JSON bodies that may differ, such as messages[*].id. Can be given several times.",
+    )
+    cassette_ignore_header: tuple[str, ...] = _setting(
+        (), kinds.WORDS, CASSETTES, "A compared header that may differ, such as anthropic-beta."
+    )
 
     max_traces: int = _setting(100_000, kinds.COUNT, RETENTION, "Spans kept; the oldest traces go first.", "MAX_TRACES")
     max_logs: int = _setting(100_000, kinds.COUNT, RETENTION, "Log records kept.", "MAX_LOGS")
