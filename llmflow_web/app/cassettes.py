@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from llmflow_web.app.rows import secrets_of
 from llmflow_web.app.settings import Config
@@ -12,7 +12,7 @@ from llmflow_web.net.http import Client
 from llmflow_web.net.upstreams import Upstream
 
 if TYPE_CHECKING:
-    from llmflow_web.record.cassette import Cassette, Terms
+    from llmflow_web.record.cassette import Cassette, Errors, Match, Mode, Terms
 
 
 def open_cassette(config: Config, upstreams: Mapping[str, Upstream], report: Callable[[str], None]) -> Cassette | None:
@@ -37,9 +37,9 @@ def terms_of(config: Config, hint: str | None = None) -> Terms:
     except ValueError as error:
         raise ConfigError(f"cassette_ignore: {error}") from error
     return Terms(
-        mode=config.cassette_mode,
-        match=config.cassette_match,
-        errors=config.cassette_errors,
+        mode=cast("Mode", config.cassette_mode),
+        match=cast("Match", config.cassette_match),
+        errors=cast("Errors", config.cassette_errors),
         is_timed=config.cassette_timing == "recorded",
         rules=rules,
         hint=hint or HINT,
