@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from fake_upstream import FakeUpstream, answer
@@ -56,7 +56,7 @@ def test_calls_are_summed_up_in_every_form(upstream: FakeUpstream, tmp_path: Pat
     assert len(upstream.requests) == 3
     assert "| openai | gpt-4o-mini" in files["md"].read_text(encoding="utf-8")
     assert summary.read_text(encoding="utf-8").startswith("# Before\n\n### LLM calls\n")
-    cases = ElementTree.fromstring(files["junit"].read_text(encoding="utf-8")).iter("testcase")
+    cases = ET.fromstring(files["junit"].read_text(encoding="utf-8")).iter("testcase")
     assert any("gpt-4o-mini" in case.attrib["name"] for case in cases)
 
 
@@ -96,7 +96,7 @@ def test_what_the_usual_server_is_set_to_does_not_count(tmp_path: Path) -> None:
     env = environment(
         tmp_path,
         LLMFLOW_PROXY_PORT="1",
-        LLMFLOW_HOST="0.0.0.0",  # noqa: S104
+        LLMFLOW_HOST="0.0.0.0",
         LLMFLOW_TOKEN="a-token-of-theirs",
         DATA_DIR=str(tmp_path / "theirs"),
     )

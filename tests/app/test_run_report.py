@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_a_run_without_calls_says_so() -> None:
     assert text(empty) == "no calls were recorded"
     assert "0 calls" in markdown(empty)
     assert json.loads(as_json(empty))["totals"]["p50_ms"] is None
-    ElementTree.fromstring(junit(empty))
+    ET.fromstring(junit(empty))
 
 
 def test_a_limit_tells_its_overshoot() -> None:
@@ -62,7 +62,7 @@ def test_json_has_all_figures() -> None:
 
 def test_junit_fails_for_the_command_and_for_caps() -> None:
     """A cap that was passed is a failed case; models are cases that pass."""
-    suite = ElementTree.fromstring(junit(outcome(code=3, limits=[Limit("max_calls", 3, 4, True, 1)])))[0]
+    suite = ET.fromstring(junit(outcome(code=3, limits=[Limit("max_calls", 3, 4, True, 1)])))[0]
     assert suite.attrib["tests"] == "4"
     failed = {case.attrib["name"] for case in suite.iter("testcase") if case.find("failure") is not None}
     assert failed == {"command", "max_calls"}
@@ -81,5 +81,5 @@ def test_a_hostile_name_stays_a_name(model: str) -> None:
     assert "@" not in markdown(report)
     assert "\x1b" not in text(report) + markdown(report) + junit(report) + as_json(report)
     assert len(text(report).splitlines()) == 6
-    assert len(list(ElementTree.fromstring(junit(report)).iter("testcase"))) == 3
+    assert len(list(ET.fromstring(junit(report)).iter("testcase"))) == 3
     assert json.loads(as_json(report))["models"][0]["model"] == (model or None)

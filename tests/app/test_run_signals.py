@@ -93,7 +93,7 @@ os.abort()
 
 
 def test_our_own_violent_end_ends_the_command(tmp_path: Path) -> None:
-    """kill -9 leaves no server, and the command is ended, too."""
+    """After kill -9 of us there is no server, and the command is ended, too."""
     script = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
     with started([], python(script), environment(tmp_path)) as process:
         pid = int(process.stdout.readline())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from run_help import ROOT
 
 from llmflow_web.app.run_variables import OTHERS, VARIABLES, environment, plan
 from llmflow_web.errors import ConfigError
 from llmflow_web.registry import PROVIDERS
-from run_help import ROOT
 
 PROXY, DASHBOARD = "http://127.0.0.1:1111", "http://127.0.0.1:2222"
 
@@ -91,7 +91,7 @@ def test_two_places_for_one_provider_are_refused() -> None:
 
 def test_what_is_no_url_is_refused_by_name() -> None:
     """A value that cannot be read names its variable."""
-    with pytest.raises(ConfigError, match="GOOGLE_GEMINI_BASE_URL: .*must be http"):
+    with pytest.raises(ConfigError, match=r"GOOGLE_GEMINI_BASE_URL: .*must be http"):
         plan({"GOOGLE_GEMINI_BASE_URL": "gateway.corp"}, PROVIDERS)
 
 
