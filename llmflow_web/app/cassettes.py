@@ -13,6 +13,7 @@ from llmflow_web.net.upstreams import Upstream
 
 if TYPE_CHECKING:
     from llmflow_web.record.cassette import Cassette, Errors, Match, Mode, Terms
+    from llmflow_web.record.redact import Secret
 
 
 def open_cassette(config: Config, upstreams: Mapping[str, Upstream], report: Callable[[str], None]) -> Cassette | None:
@@ -23,7 +24,7 @@ def open_cassette(config: Config, upstreams: Mapping[str, Upstream], report: Cal
 
     if config.cassette.is_dir():
         raise ConfigError(f"the cassette {config.cassette} is a folder; name a file, such as calls.jsonl in it")
-    secrets = [*(secret.encode() for secret in secrets_of(config, upstreams)), *config.redact]
+    secrets: list[Secret] = [*(secret.encode() for secret in secrets_of(config, upstreams)), *config.redact]
     return Cassette(config.cassette, terms_of(config), secrets=secrets, report=report)
 
 
