@@ -78,7 +78,7 @@ class Dashboard:
         inflight.tell(self._hub)
         self._router = Router(on_error=on_error, fallback=Assets(proxy_port=about.proxy_port).fallback)
         for routes in (
-            TraceRoutes(database, running=inflight.rows),
+            TraceRoutes(database, running=inflight.rows, look=inflight.look),
             ExportRoutes(database),
             StatsRoutes(database),
             TelemetryRoutes(database),

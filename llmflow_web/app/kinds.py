@@ -69,6 +69,19 @@ def _count(text: str) -> int:
     return int(cleaned)
 
 
+def _count_or_off(text: str) -> int | None:
+    return None if text.strip().lower() in _OFF else _count(text)
+
+
+def _dollars_or_off(text: str) -> float | None:
+    if text.strip().lower() in _OFF:
+        return None
+    match = _QUANTITY.fullmatch(text.strip().removeprefix("$"))
+    if match is None or match[2] or not float(match[1]):
+        raise ValueError(text)
+    return float(match[1])
+
+
 def _size(text: str) -> int:
     size = int(_quantity(text, _SIZE_UNITS))
     if size < 1:
@@ -191,6 +204,14 @@ def _show_names(value: tuple[tuple[str, str], ...]) -> str:
     return ", ".join(name for name, _ in value) or "none"
 
 
+def _show_count_or_off(value: int | None) -> str:
+    return "off" if value is None else f"{value:,}"
+
+
+def _show_dollars(value: float | None) -> str:
+    return "off" if value is None else f"${value:g}"
+
+
 def _show_port(value: object) -> str:
     return "off" if value is None else str(value)
 
@@ -198,6 +219,8 @@ def _show_port(value: object) -> str:
 PORT = Kind("PORT", "a number from 0 to 65535 (0 = any free port)", _port)
 PORT_OR_OFF = Kind("PORT", "a number from 0 to 65535 (0 = any free port), or off", _port_or_off, show=_show_port)
 COUNT = Kind("N", "a whole number of at least 1", _count, show=lambda value: f"{value:,}")
+COUNT_OR_OFF = Kind("N", "a whole number of at least 1, or off", _count_or_off, show=_show_count_or_off)
+DOLLARS_OR_OFF = Kind("USD", "an amount of US dollars such as 0.50, or off", _dollars_or_off, show=_show_dollars)
 SIZE = Kind("SIZE", "a size such as 8MiB, 512KiB or 1048576", _size, show=show_size)
 SIZE_OR_OFF = Kind("SIZE", "a size such as 2GiB, or off", _size_or_off, show=show_size)
 SECONDS = Kind("TIME", "a time such as 10s, 500ms, 5m or 24h", _seconds, show=show_seconds)

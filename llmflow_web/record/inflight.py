@@ -8,6 +8,7 @@ Runs on the loop's thread.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +16,12 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import Protocol
 
-from llmflow_web.model import JSON, Exchange, Span
+from llmflow_web.model import JSON, PART_HEADERS, PART_REQUEST, Body, Exchange, Span
 from llmflow_web.provider import Provider
 from llmflow_web.record.labels import labels_from, tool_of
 from llmflow_web.record.observed import parsed_object
 from llmflow_web.record.previews import asked_preview
-from llmflow_web.record.redact import Secret, credentials_in, redact_bytes, redact_span
+from llmflow_web.record.redact import Secret, credentials_in, redact_bytes, redact_headers, redact_span
 from llmflow_web.store.columns import row_of_span
 from llmflow_web.wire.filter import Filter
 
@@ -29,6 +30,9 @@ MAX_SHOWN = 200
 
 MAX_READ_BYTES = 16 * 1024
 """A longer request is not parsed while it runs: its model is looked for, its preview comes with its row."""
+
+MAX_LOOKED_AT_BYTES = 256 * 1024
+"""What a longer request says is shown when it is stored: this runs on the loop."""
 
 TICK_S = 0.25
 TELL_EVERY_NS = 450_000_000  # an answer that grows is told of every second tick
@@ -105,6 +109,28 @@ class Inflight:
         now_ns = self._clock_ns()
         rows = [_row_now(self._look_at(exchange), now_ns) for exchange in self._newest()]
         return rows if chosen is None else [row for row in rows if chosen.matches(row, now_ms)]
+
+    def look(self, key: str) -> tuple[JSON, dict[int, Body]] | None:
+        """Return one running call, by its id or its trace's: its row, and what it sent as it would be stored."""
+        exchange = self._running.get(key)
+        if exchange is None:
+            found = [one for one in self._running.values() if one.trace_id == key]
+            exchange = min(found, key=_begun, default=None)
+        if exchange is None:
+            return None
+        row = _row_now(self._look_at(exchange), self._clock_ns())
+        row |= {"cost_detail": None, "dropped": [], "notes": [], "counts": True, "start_ns": str(exchange.start_ns)}
+        return row, self._sent(exchange)
+
+    def _sent(self, exchange: Exchange) -> dict[int, Body]:
+        secrets = (*self._secrets, *credentials_in(exchange.request_headers))
+        headers = redact_headers(exchange.request_headers, secrets)
+        parts = {PART_HEADERS: json.dumps({"request": headers}).encode()}
+        capture = exchange.request
+        has_body = capture is not None and 0 < capture.stored <= MAX_LOOKED_AT_BYTES and not exchange.is_websocket
+        if capture is not None and has_body and exchange.record == "on":
+            parts[PART_REQUEST] = redact_bytes(capture.join(), secrets)
+        return {part: Body(part, data, len(data)) for part, data in parts.items()}
 
     def _newest(self) -> list[Exchange]:
         if len(self._running) <= MAX_SHOWN:

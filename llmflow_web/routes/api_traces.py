@@ -51,14 +51,25 @@ _BODY_HEADERS = (
 Running = Callable[[Filter, float], list[JSON]]
 """`Inflight.rows`: the running calls a filter lets through at a time (ms)."""
 
+Look = Callable[[str], tuple[JSON, dict[int, Body]] | None]
+"""`Inflight.look`: a running call, by its id or its trace's, and what it sent."""
+
 
 class TraceRoutes:
     """GET /api/traces and what hangs on one trace or span."""
 
-    def __init__(self, store: Store, *, running: Running | None = None, clock: Callable[[], float] = time.time) -> None:
-        """Answer from `store`; `running` makes rows of the calls under way."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        running: Running | None = None,
+        look: Look | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Answer from `store`; `running` makes rows of the calls under way, `look` shows one of them."""
         self._store = store
         self._running = running
+        self._look = look or (lambda _: None)
         self._clock = clock
 
     def register(self, router: Router) -> None:
@@ -93,18 +104,24 @@ class TraceRoutes:
         call.respond_json(200, rows if has_all else [short_row(row) for row in rows], headers)
 
     async def detail(self, call: ServerCall, key: str) -> None:
-        """Answer with one call: the root of the trace `key`, else the newest span with this id."""
+        """Answer with one call: the root of the trace `key`, else the newest span with this id, else one that runs."""
         params = query_params(call)
         found = await ask(self._store, call, read_detail, key, params.get("trace_id"))
         if found is None:
-            raise NotFound("Trace not found")
+            running = self._look(key)
+            if running is None:
+                raise NotFound("Trace not found")
+            found = detail_of(*running)
         call.respond_json(200, found, [("cache-control", "no-store")])
 
     async def tree(self, call: ServerCall, key: str) -> None:
         """Answer with a trace and its spans, nested; `fields=summary` leaves the bodies out."""
         found = await ask(self._store, call, read_tree, key, _wants_all(query_params(call)))
         if found is None:
-            raise NotFound("Span not found")
+            running = self._look(key)
+            if running is None:
+                raise NotFound("Span not found")
+            found = _tree_of_one(running[0])
         call.respond_json(200, found, [("cache-control", "no-store")])
 
     async def body(self, call: ServerCall, key: str) -> None:
@@ -151,6 +168,17 @@ def _wants_all(params: Mapping[str, str]) -> bool:
     if fields not in ("all", "summary"):
         raise BadRequest(f"fields must be all or summary; got {fields[:40]!r}")
     return fields == "all"
+
+
+def _tree_of_one(row: JSON) -> JSON:
+    """Return the tree of a running call of which nothing is stored yet."""
+    length = row["duration_ms"]
+    trace = {
+        "trace_id": row["trace_id"], "start_time": row["timestamp"], "end_time": row["timestamp"] + round(length),
+        "start_ns": row["start_ns"], "duration_ms": length, "total_cost": None, "total_tokens": 0, "span_count": 1,
+        "error_count": 0, "unpriced_count": 0, "session_id": row["session_id"],
+    }  # fmt: skip
+    return {"trace": trace, "spans": [{**row, "children": []}]}
 
 
 def _header_text(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from browser.waiting import until
+from routes.test_running import Slow, ask, shown, wait_for
 
 Maker = Callable[..., Any]
 ROWS = ".traces .window > .row:not([hidden])"
@@ -120,3 +121,34 @@ def test_what_nobody_can_price_is_no_zero(flow: Any, new_page: Maker) -> None:
     post(f"{flow.dashboard_url}/api/spans", known)
     page.goto(f"{flow.dashboard_url}/traces")
     page.wait_for_selector(f"{ROWS} >> text=≥ $0.500")
+
+
+def test_a_running_call_is_opened_and_fills_itself_in(flow_at: Maker, new_page: Maker) -> None:
+    """A call under way is opened from the list: what was asked stands there at once, the answer when it has come."""
+    slow = Slow()
+    with slow.server:
+        flow = flow_at(openai=slow.server.url)
+        page = new_page()
+        page.goto(f"{flow.dashboard_url}/traces")
+        page.wait_for_selector(".live[data-state=live]")
+        thread = ask(flow)
+        wait_for(lambda: shown(flow))
+        page.click(f"{ROWS}:has-text('count for me')")
+        page.wait_for_selector(".summary .outcome:has-text('Running')")
+        page.wait_for_selector(".msg[data-role=user]:has-text('count for me')")
+        slow.begin.set()
+        slow.go_on.set()
+        page.wait_for_selector(".msg[data-role=assistant]")
+        page.wait_for_selector(".summary .outcome:has-text('OK')")
+        thread.join(60)
+
+
+def test_a_trace_opened_by_its_address_is_asked_for_once(mock: Maker, new_page: Maker) -> None:
+    """The first script asks for it while the modules come; nothing is asked for again."""
+    server = mock()
+    trace = server.world.traces[0]["row"]["trace_id"]
+    page = new_page()
+    page.goto(f"{server.url}/traces/{trace}")
+    page.wait_for_selector(".summary h1")
+    asked = [path for path in server.world.requests if path.startswith(f"/api/traces/{trace}")]
+    assert sorted(asked) == [f"/api/traces/{trace}", f"/api/traces/{trace}/tree?fields=summary"]

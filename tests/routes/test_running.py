@@ -93,6 +93,13 @@ def test_a_running_call_is_listed_until_its_row_is(slow: Slow, flow_at: Callable
     assert row["preview_in"].startswith("count for me")
     assert "abcdefgh" not in row["preview_in"]
     assert flow.get("/api/traces") == []
+    found = flow.get(f"/api/traces/{row['trace_id']}")
+    assert (found["trace"]["id"], found["trace"]["running"], found["response"]["status"]) == (row["id"], True, None)
+    assert found["messages"]["input"][0]["parts"][0]["text"].startswith("count for me")
+    assert "abcdefgh" not in json.dumps(found)
+    assert flow.get(f"/api/traces/{row['id']}?trace_id={row['trace_id']}")["trace"]["id"] == row["id"]
+    (span,) = flow.get(f"/api/traces/{row['trace_id']}/tree?fields=summary")["spans"]
+    assert (span["id"], span["running"]) == (row["id"], True)
     slow.begin.set()
     row = wait_for(lambda: next((row for row in flow.get("/api/traces?running=1") if row["chunk_count"]), None))
     assert row["response_status"] == 200
