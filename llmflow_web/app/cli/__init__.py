@@ -47,6 +47,11 @@ COMMANDS = {
     "demo": Command("the same with a built-in fake provider and a believable set of calls"),
     "run": Command("run a command with its calls recorded, capped and summed up: for CI and scripts", "run"),
     "ls": Command("list calls; takes the words of the dashboard's filter box", "ls"),
+    "tail": Command("show calls as they end, live", "tail"),
+    "show": Command("show one call: the tree it is in, its figures, its messages", "show"),
+    "stats": Command("sum up calls by model, provider, tag and others", "stats"),
+    "diff": Command("compare two calls or traces", "compare"),
+    "replay": Command("send a recorded call once more, edited or by another provider", "replay"),
     "export": Command("write what is recorded as OTLP, JSON Lines or CSV", "transfer"),
     "import": Command("read such files in", "transfer"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmflow_web.app.cli.sources import Answer, Params
@@ -74,9 +75,9 @@ class ServerSource:
             int(headers.get("x-llmflow-change") or 0),
         )
 
-    def post(self, path: str, body: JSON) -> Any:
-        """Return the answer to POST `path`. Raises LLMFlowError."""
-        return self._ask("POST", path, json.dumps(body).encode()).value
+    def post(self, path: str, body: JSON, headers: Mapping[str, str] | None = None) -> Any:
+        """Return the answer to POST `path`, sent with more `headers`. Raises LLMFlowError."""
+        return self._ask("POST", path, json.dumps(body).encode(), headers).value
 
     def close(self) -> None:
         """Hang up."""
@@ -84,10 +85,12 @@ class ServerSource:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> _Answered:
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, more: Mapping[str, str] | None = None
+    ) -> _Answered:
         """Ask, again after a pause where the server says that it is busy."""
         for _ in range(MAX_ATTEMPTS):
-            answer = self._send(method, path, body)
+            answer = self._send(method, path, body, more or {})
             if answer.status != 503 or answer.pause_s is None:
                 break
             time.sleep(answer.pause_s)
@@ -99,10 +102,10 @@ class ServerSource:
             raise LLMFlowError(f"{self.where} answered {answer.status}: {answer.sentence}")
         return answer
 
-    def _send(self, method: str, path: str, body: bytes | None) -> _Answered:
+    def _send(self, method: str, path: str, body: bytes | None, more: Mapping[str, str]) -> _Answered:
         from http.client import HTTPException
 
-        headers = {"accept": "application/json"}
+        headers = {"accept": "application/json", **more}
         if body is not None:
             headers["content-type"] = "application/json"
         if self.token:
@@ -117,7 +120,7 @@ class ServerSource:
         except (OSError, HTTPException, UnicodeError) as error:
             self.close()
             if is_used and method == "GET":  # it may have been closed while nothing was asked
-                return self._send(method, path, body)
+                return self._send(method, path, body, more)
             raise LLMFlowError(f"{self.where} cannot be reached: {error or type(error).__name__}.") from error
 
 
