@@ -54,7 +54,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("OLLAMA_BASE_URL", "ollama", "/ollama/v1", "pydantic-ai", only_if_set=True),
     Variable("CO_API_URL", "cohere", "/cohere", "cohere (Python)"),
     Variable("CO_BASE_URL", "cohere", "/cohere", "pydantic-ai"),
-    Variable("GROQ_BASE_URL", "groq", "/passthrough/groq", "groq (Python, JavaScript), pydantic-ai"),
+    Variable("GROQ_BASE_URL", "groq", "/groq", "groq (Python, JavaScript), pydantic-ai"),
     Variable("GROQ_API_BASE", "groq", "/groq/v1", "LangChain, LiteLLM", only_if_set=True),
     Variable("MISTRAL_BASE_URL", "mistral", "/mistral/v1", "LangChain; mistralai itself reads none"),
     Variable("MISTRAL_API_BASE", "mistral", "/mistral/v1", "LiteLLM"),

@@ -37,6 +37,8 @@ class Upstream:
 
     def proxy_path(self, path: str) -> str:
         """Return the upstream path for `path`, the client's path without our provider prefix."""
+        if self.prefix and path.startswith(f"{self.prefix}{self.version}/"):
+            return path  # a client of the provider's own writes all of it, as Groq's does
         if path == "/v1" or path.startswith("/v1/"):
             return self.prefix + self.version + path[3:] or "/"
         return self.prefix + path

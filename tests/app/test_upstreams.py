@@ -40,6 +40,13 @@ def test_a_configured_key_goes_where_it_is_configured() -> None:
     assert made({}, lab={"url": "http://10.0.0.1:8000", "key_env": "LAB"})["lab"].key is None
 
 
+def test_a_whole_path_is_written_once() -> None:
+    """Groq's own client writes /openai/v1 itself; an OpenAI client writes /v1 for it."""
+    groq = made()["groq"]
+    assert groq.proxy_path("/openai/v1/models") == groq.proxy_path("/v1/models") == "/openai/v1/models"
+    assert made(groq={"url": "http://box:9"})["groq"].proxy_path("/openai/v1/models") == "/openai/v1/models"
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1/"]
 )
