@@ -428,6 +428,7 @@ class House:
                 if not setting.secret
             },
             upstreams={name: one.origin + one.prefix + one.version for name, one in self.upstreams.items()},
+            needs_token=bool(self.config.token),
         )
 
     def _price_state(self) -> dict[str, object]:

@@ -67,6 +67,7 @@ class About:
     otlp_port: Callable[[], int | None] = lambda: None  # the one for OTLP alone, where there is one
     settings: Mapping[str, Any] = field(default_factory=dict)  # what is no secret
     upstreams: Mapping[str, str] = field(default_factory=dict)  # name → base URL
+    needs_token: bool = False  # whether callers must bring one
 
 
 class HealthRoutes:
@@ -130,6 +131,7 @@ class HealthRoutes:
                 "dashboard_port": about.dashboard_port(),
                 "proxy_port": about.proxy_port(),
                 "otlp_port": about.otlp_port(),
+                "needs_token": about.needs_token,
                 "upstreams": dict(about.upstreams),
                 "settings": dict(about.settings),
             },

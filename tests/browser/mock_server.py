@@ -47,6 +47,7 @@ class World:
         self.requests: list[str] = []
         self.is_down = False  # every API answer is 500 and every WebSocket is refused
         self.delay_s = 0.0
+        self.needs_token = False  # only said: nobody has to bring one here
         self.holds_first = False
         self.is_open = threading.Event()  # cleared: answered pages of the list wait, the first only if `holds_first`
         self.is_open.set()
@@ -325,7 +326,12 @@ def _histogram(world: World, _: str, params: dict[str, str]) -> Any:
 
 ROUTES: dict[str, Callable[[World, str, dict[str, str]], Any]] = {
     "stats": lambda world, *_: mock_traces.stats(world.traces),
-    "config": lambda *_: {"proxy_port": 8080, "dashboard_port": 3000, "version": "0.1.0"},
+    "config": lambda world, *_: {
+        "proxy_port": 8080,
+        "dashboard_port": 3000,
+        "version": "0.1.0",
+        "needs_token": world.needs_token,
+    },
     "models": lambda world, path, _: mock_screens.models(world.traces, path),
     "facets": _facets,
     "histogram": _histogram,

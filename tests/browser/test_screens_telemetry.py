@@ -147,3 +147,13 @@ def test_the_test_call_arrives_costs_nothing_and_goes(flow: Any, new_page: Maker
     page.click("text=Delete the sample calls")
     page.wait_for_selector("text=No calls yet. Waiting on")
     assert flow.get("/api/traces") == []
+
+
+def test_setup_leaves_a_place_for_the_token(mock: Maker, new_page: Maker) -> None:
+    """Where the server asks for its token every snippet has a place for it, and a line says what belongs there."""
+    server = mock()
+    server.world.needs_token = True
+    page = new_page()
+    page.goto(f"{server.url}/setup")
+    page.wait_for_selector("pre:has-text(':8080/t/YOUR_TOKEN/v1/chat/completions')")
+    page.wait_for_selector(".hint:has-text('x-llmflow-token: YOUR_TOKEN')")

@@ -33,6 +33,7 @@ def test_config(tmp_path) -> None:
             "dashboard_port": 3000,
             "proxy_port": 8080,
             "otlp_port": None,
+            "needs_token": False,
             "upstreams": {"openai": "https://api.openai.com/v1"},
             "settings": {"bodies": "on"},
         }

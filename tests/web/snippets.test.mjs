@@ -24,6 +24,7 @@ test("the README has the first way of every agent, line by line", () => {
 
 test("addresses are those LLMFlow runs on", () => {
   assert.deepEqual(addresses("::1", 4000, 4001), { dashboard: "http://[::1]:4000", proxy: "http://[::1]:4001" });
+  assert.deepEqual(addresses("box", 1, 2, true), { dashboard: "http://box:1/t/YOUR_TOKEN", proxy: "http://box:2/t/YOUR_TOKEN" });
   const text = JSON.stringify(agents("http://box:4000", "http://box:4001"));
   assert.ok(!text.includes("localhost") && !text.includes("3000") && !text.includes("8080"));
   assert.match(text, /http:\/\/box:4000\/v1\/logs/);

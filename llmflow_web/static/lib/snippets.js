@@ -4,16 +4,21 @@
  * holds README.md and docs/agents.md to it.
  */
 
+/** Stands where the token belongs, which the page is never told. */
+export const TOKEN = "YOUR_TOKEN";
+
 /** @typedef {{ name: string, hint?: string, code: string }} Snippet */
 /** @typedef {{ id: string, name: string, telemetry: Snippet[], proxy: Snippet[] }} AgentSetup */
 
 /**
  * Return the addresses of a LLMFlow on `host`.
  * @param {string} host @param {number} dashboardPort @param {number} proxyPort
+ * @param {boolean} [needsToken] they get a place for it, since a base URL is all that most programs can be told
  */
-export function addresses(host, dashboardPort, proxyPort) {
+export function addresses(host, dashboardPort, proxyPort, needsToken = false) {
   const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-  return { dashboard: `http://${name}:${dashboardPort}`, proxy: `http://${name}:${proxyPort}` };
+  const token = needsToken ? `/t/${TOKEN}` : "";
+  return { dashboard: `http://${name}:${dashboardPort}${token}`, proxy: `http://${name}:${proxyPort}${token}` };
 }
 
 /**

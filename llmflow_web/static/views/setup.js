@@ -4,7 +4,7 @@ import { list } from "../feed/api.js";
 import { config, send } from "../feed/more.js";
 import { traceAddress } from "../lib/links.js";
 import { title } from "../lib/outcome.js";
-import { addresses, agents, sdks } from "../lib/snippets.js";
+import { TOKEN, addresses, agents, sdks } from "../lib/snippets.js";
 import { announce, copyButton, h, icon, put, store, stored, stylesheet } from "../parts/dom.js";
 import { listening } from "../parts/page.js";
 import { mountTabs } from "../parts/tabs.js";
@@ -85,13 +85,14 @@ export function mount(el, state) {
   async function build() {
     const [ports] = await Promise.all([config(), ...["/css/screens.css", "/css/trace.css"].map(stylesheet)]);
     if (!place.isConnected) return;
-    const { dashboard, proxy } = addresses(location.hostname || "localhost", ports.dashboard_port, ports.proxy_port);
+    const { dashboard, proxy } = addresses(location.hostname || "localhost", ports.dashboard_port, ports.proxy_port, ports.needs_token);
+    if (ports.needs_token) place.before(h("p", { class: "hint" }, "This server asks for its token: put it in the place of ", h("code", null, TOKEN), ". Who can set headers may leave ", h("code", null, `/t/${TOKEN}`), " out of the address and send ", h("code", null, `x-llmflow-token: ${TOKEN}`), " instead."));
     tabs = mountTabs(place, {
       label: "Ways to send calls", tabs: ways(dashboard, proxy).map(({ id, name, parts }) => ({ id, label: name, build: (/** @type {HTMLElement} */ panel) => { panel.append(...parts.map(snippet)); } })),
       onChange: (id) => state.go(`/setup#${id}`, { replace: true, quiet: true }),
     });
     choose();
-    page.append(h("p", { class: "muted" },ports.version ? `LLMFlow ${ports.version}` : ""));
+    page.append(h("p", { class: "muted" }, ports.version ? `LLMFlow ${ports.version}` : ""));
     page.removeAttribute("aria-busy");
   }
 
