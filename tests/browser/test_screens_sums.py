@@ -216,3 +216,18 @@ def test_a_bar_also_leads_to_calls_within_traces(flow: Any, new_page: Maker) -> 
     page.click("tbody th a:has-text('gpt-4o')")
     page.wait_for_selector(".traces .window > .row:has-text('inner call')")
     page.wait_for_selector(".chips >> text=calls within traces, too")
+
+
+def test_analytics_follows_what_comes(told: Any, new_page: Maker) -> None:
+    """A new call is counted by itself; a chart shown as a table stays one; a call of ages makes the axis logarithmic."""
+    page = new_page()
+    page.goto(f"{told.dashboard_url}/analytics")
+    page.click("[aria-label='Show Latency as table']")
+    page.wait_for_selector("[aria-label='Latency as table']")
+    page.wait_for_selector(".live[data-state=live]")
+    page.mouse.move(2, 2)
+    posted(told, "/api/spans", {"span_type": "llm", "model": "gpt-4o", "duration_ms": 3_000_000, "prompt_tokens": 1})
+    page.wait_for_selector(".cards .card:has-text('Requests') dd:has-text('17')")
+    page.wait_for_selector("[aria-label='Latency as table']")
+    page.click("[aria-label='Show Latency as table']")
+    page.wait_for_selector("section[aria-label='Latency']:has-text('Logarithmic axis') .plot svg")

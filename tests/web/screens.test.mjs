@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { change, deltaRow, folded, known, signed, tally } from "../../llmflow_web/static/lib/diff.js";
 import { addressWith, callsAddress, traceAddress } from "../../llmflow_web/static/lib/links.js";
 import { shares, speakers, steps, told } from "../../llmflow_web/static/lib/replay.js";
-import { axisMarks, durationTicks, linePath, stack, thin, ticks } from "../../llmflow_web/static/lib/scale.js";
+import { axisMarks, durationTicks, isUneven, linePath, logTicks, stack, thin, ticks } from "../../llmflow_web/static/lib/scale.js";
 import { sinceMs } from "../../llmflow_web/static/lib/since.js";
 import { addresses, agents, sdks } from "../../llmflow_web/static/lib/snippets.js";
 import { lastOf, measure, summaryValue } from "../../llmflow_web/static/lib/units.js";
@@ -102,6 +102,7 @@ test("a metric is told in its unit, and nothing is told of what is not known", (
   assert.equal(lastOf([{ value: null }]), null);
   assert.deepEqual(summaryValue({ metric_type: "sum", total: 0 }), { words: "total", value: 0 });
   assert.deepEqual(summaryValue({ metric_type: "histogram", observations: 4, avg_double: 2 }), { words: "mean of 4", value: 2 });
+  assert.deepEqual(summaryValue({ metric_type: "gauge", avg_double: null, max_int: 20 }), { words: "highest", value: 20 });
 });
 
 test("how far back is read, nonsense is no time", () => {
@@ -123,4 +124,12 @@ test("every way to send a call has its own id and the addresses LLMFlow runs on"
   }
   const ids = all.map((one) => one.id);
   for (const id of ["curl", "openai-python", "openai-js", "anthropic", "gemini", "ollama", "langchain", "litellm", "vercel-ai", "otel", "openinference", "openllmetry", "claude-code", "codex-cli", "gemini-cli", "copilot"]) assert.ok(ids.includes(id), id);
+});
+
+test("an axis of durations goes by factors where a few dwarf the others", () => {
+  assert.equal(isUneven([300, 400, 500, 9000]), false);
+  assert.equal(isUneven([300, 400, 500, 0, 200_000]), true);
+  assert.deepEqual(logTicks([0, 300, 500, 200_000]), [100, 1000, 10_000, 60_000, 600_000]);
+  assert.deepEqual(logTicks([1000]), [1000, 10_000]);
+  assert.deepEqual(logTicks([0.01, 5]), [0.1, 1, 10]);
 });

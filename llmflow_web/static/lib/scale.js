@@ -25,6 +25,23 @@ export function durationTicks(most, count = 4) {
   return Array.from({ length: Math.ceil(most / step) + 1 }, (_, i) => i * step);
 }
 
+const DECADES = [0.1, 1, 10, 100, 1000, 10_000, 60_000, 600_000, 3_600_000, 21_600_000, 86_400_000, 864_000_000];
+
+/** Whether a few values dwarf the others. @param {number[]} values */
+export function isUneven(values) {
+  const known = values.filter((value) => value > 0).sort((a, b) => a - b);
+  return known.length > 2 && known[known.length - 1] > 20 * known[known.length >> 1];
+}
+
+/** Marks for milliseconds of all sizes, from below the least to above the most. @param {number[]} values */
+export function logTicks(values) {
+  const known = values.filter((value) => value > 0);
+  const [least, most] = [Math.min(...known), Math.max(...known)];
+  const first = DECADES.findLastIndex((one) => one <= least);
+  const last = DECADES.findIndex((one) => one >= most);
+  return DECADES.slice(Math.max(0, first), last < 0 ? undefined : Math.max(last, first + 1) + 1);
+}
+
 /** Which points of an axis bear a mark: where a day begins if there are several, else every n-th. @param {{isFirst?: boolean}[]} times @param {number} most @returns {number[]} */
 export function axisMarks(times, most) {
   const days = times.flatMap((time, at) => (time.isFirst ? [at] : []));

@@ -3,7 +3,7 @@
  * Own charts: columns and lines over time in SVG, bars by size in HTML, each with the same figures as a table.
  * A chart is one stop in the tab order: arrows go from time to time, up and down through what a column is made of.
  */
-import { axisMarks, durationTicks, linePath, stack, ticks } from "../lib/scale.js";
+import { axisMarks, durationTicks, isUneven, linePath, logTicks, stack, ticks } from "../lib/scale.js";
 import { h, put, s, setAttr, setText } from "./dom.js";
 import { table } from "./table.js";
 
@@ -11,6 +11,7 @@ const WIDTH = 1000;
 const HEIGHT = 160;
 const GAP = 0.14;
 const SPARK_GAP = 3;
+const LOG_NOTE = "Logarithmic axis: the slowest are many times slower than most.";
 const DASHES = ["", "7 4", "2 4", "10 3 2 3"];
 
 /**
@@ -19,14 +20,21 @@ const DASHES = ["", "7 4", "2 4", "10 3 2 3"];
  *   href: ((at: number) => string)|null, isWhole?: boolean, isTime?: boolean, gap?: number}} TimeChart `short`: for the axis; `isFirst`: a day begins; `gap`: so many unknown points a line goes over
  */
 
+/** Titles of the charts that are shown as tables: they stay so when they are made anew. @type {Set<string>} */
+const tables = new Set();
+
 /** A card with a button that shows the figures instead. @param {{title: string, note?: string|null}} chart @param {() => any} draw @param {() => any} asTable */
 function frame({ title, note }, draw, asTable) {
-  const body = h("div", { class: "chart-body" }, draw());
-  const button = h("button", { type: "button", class: "more", "aria-pressed": "false", "aria-label": `Show ${title} as table`, onclick: () => {
-    const isTable = button.getAttribute("aria-pressed") === "false";
-    setAttr(button, "aria-pressed", String(isTable));
-    put(body, isTable ? asTable() : draw());
+  const body = h("div", { class: "chart-body" });
+  const show = () => {
+    setAttr(button, "aria-pressed", String(tables.has(title)));
+    put(body, tables.has(title) ? asTable() : draw());
+  };
+  const button = h("button", { type: "button", class: "more", "aria-label": `Show ${title} as table`, onclick: () => {
+    if (!tables.delete(title)) tables.add(title);
+    show();
   } }, "Show as table");
+  show();
   return h("section", { class: "card chart", "aria-label": title }, h("header", null, h("h2", null, title), button), body, note ? h("p", { class: "muted small" }, note) : null);
 }
 
@@ -44,7 +52,7 @@ export function columns(chart, { over = [] } = {}) {
   const layers = stack(chart.series.map((series) => series.values.map((value) => value ?? 0)));
   const most = Math.max(0, ...(layers.at(-1) ?? []).map((ends) => ends[1]));
   const all = { ...chart, series: [...chart.series, ...over] };
-  const draw = () => plot(all, most, (y, x, step) => chart.times.map((_, at) => group(all, at, x, step, [
+  const draw = () => plot(all, axisFrom(all, most), (y, x, step) => chart.times.map((_, at) => group(all, at, x, step, [
     chart.series.map((series, n) => segment(chart, series, at, x(at), step, y, layers[n][at], colorOf(series, n))),
     over.map((series, n) => segment(chart, series, at, x(at), step, y, [0, series.values[at] ?? 0], colorOf(series, n + chart.series.length))),
   ])));
@@ -53,12 +61,13 @@ export function columns(chart, { over = [] } = {}) {
 
 /** Lines over time, told apart by dashes as well as by colour. @param {TimeChart} chart */
 export function lines(chart) {
-  const most = Math.max(0, ...chart.series.flatMap((series) => series.values.map((value) => value ?? 0)));
-  const draw = () => plot(chart, most, (y, x, step) => [
+  const values = chart.series.flatMap((series) => series.values.map((value) => value ?? 0));
+  const isLog = Boolean(chart.isTime) && isUneven(values);
+  const draw = () => plot(chart, isLog ? logAxis(values) : axisFrom(chart, Math.max(0, ...values)), (y, x, step) => [
     chart.times.map((_, at) => group(chart, at, x, step, [])),
     chart.series.map((series, n) => s("path", { class: `line ${colorOf(series, n)}`, "stroke-dasharray": DASHES[n % DASHES.length] || null, d: linePath(series.values, (at) => x(at) + step / 2, y, chart.gap) })),
   ], true);
-  return frame(chart, draw, () => asTable(chart));
+  return frame(isLog ? { ...chart, note: [chart.note, LOG_NOTE].filter(Boolean).join(" ") } : chart, draw, () => asTable(chart));
 }
 
 /** @param {TimeChart} chart @param {number} at @param {(at: number) => number} x @param {number} step @param {any} inside */
@@ -76,24 +85,38 @@ function segment(chart, series, at, x, step, y, [low, high], color) {
   return href ? s("a", { href, class: "part", tabindex: -1, "aria-label": label }, rect) : rect;
 }
 
-/** Axis, marks and what is under the pointer. @param {TimeChart} chart @param {number} most @param {(y: (value: number) => number, x: (at: number) => number, step: number) => any} inside @param {boolean} [areLines] */
-function plot(chart, most, inside, areLines = false) {
+/** Where marks stand and values lie, as shares of the height. @typedef {{marks: number[], share: (value: number) => number}} Axis */
+
+/** From zero, evenly. @param {TimeChart} chart @param {number} most @returns {Axis} */
+function axisFrom(chart, most) {
   const marks = chart.isTime ? durationTicks(most, 3) : ticks(most, 3, chart.isWhole);
   const highest = marks[marks.length - 1] || 1;
+  return { marks, share: (value) => value / highest };
+}
+
+/** Every step the same factor: one slow hour does not press all the others to the floor. @param {number[]} values @returns {Axis} */
+function logAxis(values) {
+  const marks = logTicks(values);
+  const [low, high] = [marks[0], marks[marks.length - 1]].map(Math.log);
+  return { marks, share: (value) => (Math.log(Math.max(value, marks[0])) - low) / (high - low) };
+}
+
+/** Axis, marks and what is under the pointer. @param {TimeChart} chart @param {Axis} axis @param {(y: (value: number) => number, x: (at: number) => number, step: number) => any} inside @param {boolean} [areLines] */
+function plot(chart, { marks, share }, inside, areLines = false) {
   const step = WIDTH / Math.max(1, chart.times.length);
-  const y = (/** @type {number} */ value) => HEIGHT - (value / highest) * (HEIGHT - 2);
+  const y = (/** @type {number} */ value) => HEIGHT - share(value) * (HEIGHT - 2);
   const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "group", "aria-label": `${chart.title}, ${chart.times.length} points. Arrow keys go from one to the next` },
     marks.map((mark) => s("line", { x1: 0, x2: WIDTH, y1: y(mark), y2: y(mark) })), inside(y, (at) => at * step, step));
   const readout = h("p", { class: "readout", "aria-hidden": "true" });
   const rest = legend(chart, areLines);
   follow(svg, (at) => { rest.hidden = at >= 0; readout.hidden = at < 0; if (at >= 0) setText(readout, told(chart, at)); });
   readout.hidden = true;
-  const axis = h("div", { class: "axis-y", "aria-hidden": "true" }, marks.map((mark) => {
+  const scale = h("div", { class: "axis-y", "aria-hidden": "true" }, marks.map((mark) => {
     const label = h("span", null, chart.text(mark));
-    label.style.bottom = `${(mark / highest) * 100}%`;
+    label.style.bottom = `${share(mark) * 100}%`;
     return label;
   }));
-  return [h("div", { class: "plot" }, axis, svg), below(chart), h("div", { class: "under" }, rest, readout)];
+  return [h("div", { class: "plot" }, scale, svg), below(chart), h("div", { class: "under" }, rest, readout)];
 }
 
 /** @param {TimeChart} chart */

@@ -5,7 +5,7 @@
  */
 import { failure, h, put, stylesheet } from "./dom.js";
 
-const RENEW_MS = 4000; // a screen that follows what comes live is made anew at most this often
+const RENEW_MS = 5000; // a screen that follows what comes live is made anew at most this often
 
 /**
  * @param {HTMLElement} el

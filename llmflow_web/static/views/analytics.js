@@ -5,7 +5,7 @@ import * as format from "../lib/format.js";
 import { addressWith, callsAddress } from "../lib/links.js";
 import { columns, lines, topBars } from "../parts/chart.js";
 import { debounce, h, icon, notice } from "../parts/dom.js";
-import { card, choice, mountScreen } from "../parts/page.js";
+import { card, choice, listening, mountScreen } from "../parts/page.js";
 
 /** @type {[string, string][]} */
 const RANGES = [["1h", "Last hour"], ["24h", "Last 24 hours"], ["7d", "Last 7 days"], ["30d", "Last 30 days"], ["90d", "Last 90 days"]];
@@ -34,6 +34,9 @@ export function mount(el, state) {
     cls: "analytics", head: [h("h1", null, "Analytics"), range, h("label", { class: "search" }, icon("search"), box)],
     ask: (signal) => ask(chosen(state.route.search), signal), show: (body, answer) => show(body, answer, chosen(state.route.search), go),
   });
+  // the totals tell that something has come; a figure that is being looked at stays
+  const renew = () => { if (!state.live.isPaused && !screen.body.querySelector(".plot:is(:hover, :focus-within)")) screen.renew(); };
+  const deaf = listening(state.live, { stats: renew, refresh: renew });
   return {
     ...screen,
     update() {
@@ -46,6 +49,7 @@ export function mount(el, state) {
     },
     unmount() {
       typed.cancel();
+      deaf();
       screen.unmount();
     },
   };
