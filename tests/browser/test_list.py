@@ -325,3 +325,20 @@ def test_a_sort_is_only_offered_where_there_is_an_index(mock: Maker, new_page: M
     page.wait_for_selector(ROWS)
     names = page.eval_on_selector_all(".traces .head button", "(all) => all.map((one) => one.textContent)")
     assert names == ["Time", "Duration", "Tokens", "Cost"]
+
+
+def test_rows_can_be_higher_and_stay_so(mock: Maker, new_page: Maker) -> None:
+    """The column menu makes rows 36 pixels high; the first row in sight stays, and a reload keeps the choice."""
+    page = new_page()
+    page.goto(f"{mock(mock_traces.many(300)).url}/traces")
+    page.wait_for_selector(ROWS)
+    page.evaluate("document.querySelector('.traces').scrollTop = 280")
+    until(page, "document.querySelector('.traces .window > .row[data-index=\"30\"]:not([hidden]) .c-name')")
+    page.click("button[aria-label='Columns and export']")
+    page.click("text=Comfortable: higher rows")
+    heights = f"new Set([...document.querySelectorAll('{ROWS}')].map((row) => row.getBoundingClientRect().height))"
+    until(page, f"[...{heights}].join() === '36'")
+    until(page, "document.querySelector('.traces').scrollTop === 360")
+    page.reload()
+    page.wait_for_selector(ROWS)
+    until(page, f"[...{heights}].join() === '36'")

@@ -20,6 +20,7 @@ export const ROW = 28;
 /** @param {HTMLElement} el @param {Options} options */
 export function mountGrid(el, options) {
   let { columns } = options;
+  let rowHeight = ROW;
   const head = h("div", { class: "row head", role: "row", "aria-rowindex": 1 });
   const grid = h("div", { class: `grid ${options.name}`, role: "grid", "aria-label": options.label, "aria-multiselectable": options.isMarked ? "true" : null, tabindex: 0 }, h("div", { role: "rowgroup", class: "group" }, head));
   el.append(grid);
@@ -92,17 +93,17 @@ export function mountGrid(el, options) {
 
   /** The first row in sight must not move when rows come or go above it. */
   function anchorRow() {
-    if (list.place < ROW) return null;
-    const index = Math.ceil(list.place / ROW);
+    if (list.place < rowHeight) return null;
+    const index = Math.ceil(list.place / rowHeight);
     const node = grid.querySelector(`.window > [data-index="${index}"]:not([hidden])`);
-    return node?.dataset.key ? { key: node.dataset.key, from: index * ROW - list.place } : null;
+    return node?.dataset.key ? { key: node.dataset.key, from: index * rowHeight - list.place } : null;
   }
 
   /** @param {{key: string, from: number}} before */
   function holdStill({ key, from }) {
     const at = options.indexOf(key);
     if (at < 0) return;
-    const wanted = at * ROW - from;
+    const wanted = at * rowHeight - from;
     if (Math.abs(wanted - list.place) >= 1) list.place = wanted;
   }
 
@@ -271,6 +272,13 @@ export function mountGrid(el, options) {
       showHead();
       list.clear();
       if (isFocused && active.index >= 0) activate(active.index);
+    },
+    get rowHeight() { return rowHeight; },
+    set rowHeight(pixels) {
+      if (pixels === rowHeight) return;
+      rowHeight = pixels;
+      grid.style.setProperty("--row", `${pixels}px`);
+      list.setRowHeight(pixels);
     },
     /** Another list is shown, from its top. */
     reset() {

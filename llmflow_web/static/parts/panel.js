@@ -13,7 +13,7 @@ export async function toggle(button, build) {
     return;
   }
   await Promise.all(["parts", "extra"].map((name) => stylesheet(`/css/${name}.css`)));
-  const panel = h("div", { class: "panel-box", role: "group", "aria-label": button.title });
+  const panel = h("div", { class: "panel-box", role: "group", "aria-label": button.title, tabindex: -1 }); // a press on its words must not lead the focus out of it
   box.append(panel);
   setAttr(button, "aria-expanded", "true");
   const ending = new AbortController();

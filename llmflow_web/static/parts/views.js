@@ -5,7 +5,7 @@ import { send } from "../feed/more.js";
 import { fromSearch, toSearch } from "../lib/filter.js";
 import { COLUMNS } from "./columns.js";
 import { ALL } from "./morecolumns.js";
-import { failure, h, iconButton, put } from "./dom.js";
+import { failure, h, iconButton, put, store, stored } from "./dom.js";
 import { toast } from "./toast.js";
 
 /** @typedef {import("../lib/filter.js").Filter} Filter */
@@ -51,10 +51,11 @@ async function tried(run, done) {
   }
 }
 
+const COMFORTABLE = "36"; // pixels
 const FORMS = [["json", "JSON"], ["jsonl", "JSON Lines"], ["csv", "CSV"], ["otlp", "OTLP"]];
 
-/** @param {HTMLElement} panel @param {{filter: Filter, shown: string[], query: Record<string, string>, onChange: (filter: Filter) => void}} given */
-export function buildColumns(panel, { filter, shown, query, onChange }) {
+/** @param {HTMLElement} panel @param {{filter: Filter, shown: string[], query: Record<string, string>, onChange: (filter: Filter) => void, onDensity: () => void}} given */
+export function buildColumns(panel, { filter, shown, query, onChange, onDensity }) {
   const boxes = ALL.filter((column) => column.key !== "mark").map((column) => {
     const box = h("input", { type: "checkbox", value: column.key, checked: shown.includes(column.key), onchange: choose });
     return { box, row: h("label", { class: "check" }, box, column.title ?? column.label) };
@@ -68,6 +69,7 @@ export function buildColumns(panel, { filter, shown, query, onChange }) {
       onChange({ ...filter, cols: "" });
       for (const { box } of boxes) box.checked = COLUMNS.some((column) => column.key === box.value);
     } }, "As many as fit"),
+    h("h2", null, "Rows"), h("label", { class: "check" }, h("input", { type: "checkbox", checked: stored("llmflow-rows") === COMFORTABLE, onchange: (/** @type {any} */ event) => { store("llmflow-rows", event.target.checked ? COMFORTABLE : ""); onDensity(); } }), "Comfortable: higher rows"),
     h("h2", null, "Export all that match"),
     h("div", { class: "panel-row" }, FORMS.map(([format, label]) => h("a", { class: "button", href: `/api/traces/export?${new URLSearchParams({ format, limit: "1000000", ...query })}`, download: `traces.${format === "otlp" ? "otlp.json" : format}` }, label))));
 }

@@ -13,7 +13,8 @@ export const MAX_HEIGHT = 1_000_000;
  *   render: (node: any, index: number) => void, onRange?: (first: number, last: number) => void}} options `top`: the height of a heading that stays
  */
 export function mountWindow(scroller, options) {
-  const { rowHeight, top = 0 } = options;
+  const { top = 0 } = options;
+  let { rowHeight } = options;
   const body = h("div", { class: "window", role: options.role });
   scroller.append(body);
   /** @type {Map<string, {node: HTMLElement, index: number, y: number}>} */
@@ -171,6 +172,15 @@ export function mountWindow(scroller, options) {
       body.replaceChildren();
       alive.clear();
       pool.length = 0;
+      sync(true);
+    },
+    /** All rows are so high from now on; the first in sight stays it. @param {number} pixels */
+    setRowHeight(pixels) {
+      follow();
+      place *= pixels / rowHeight;
+      rowHeight = pixels;
+      body.style.height = `${lent()}px`;
+      settle();
       sync(true);
     },
     pageSize: () => Math.max(1, Math.floor(room() / rowHeight) - 1),

@@ -6,9 +6,9 @@ import { empty, fromSearch, isActive, toSearch } from "../lib/filter.js";
 import { count, plural } from "../lib/figures.js";
 import { keyOf } from "../lib/pages.js";
 import { COLUMNS, fit } from "../parts/columns.js";
-import { announce, h, put, setText, stylesheet } from "../parts/nodes.js";
+import { announce, h, put, setText, stored, stylesheet } from "../parts/nodes.js";
 import { mountFilterBar } from "../parts/filterbar.js";
-import { ROW, mountGrid } from "../parts/grid.js";
+import { mountGrid } from "../parts/grid.js";
 import { isOff, use } from "../parts/keys.js";
 import { mountSplit } from "../parts/split.js";
 
@@ -61,6 +61,8 @@ export function mount(el, state) {
     isMarked, onMark: (some, isOn) => choose((choice) => choice.set(some, isOn)), keys: Object.fromEntries(Object.entries(marking).map(([key, run]) => [key, (row) => { if (key.length > 1 || !isOff()) run(row); }])),
   });
   area.append(fresh, message);
+  const setDensity = () => { grid.rowHeight = Number(stored("llmflow-rows")) || 28; };
+  setDensity();
 
   // ---- the detail
   /** @type {Promise<any>|undefined} */
@@ -157,7 +159,7 @@ export function mount(el, state) {
   /** @param {HTMLElement} panel */
   async function buildColumns(panel) {
     const views = await import("../parts/views.js");
-    views.buildColumns(panel, { filter, shown: fit(area.clientWidth, filter.cols, known).columns.map((column) => column.key), query: rows.query(), onChange: changed });
+    views.buildColumns(panel, { filter, shown: fit(area.clientWidth, filter.cols, known).columns.map((column) => column.key), query: rows.query(), onChange: changed, onDensity: setDensity });
   }
 
   function showAll() {
@@ -260,7 +262,7 @@ export function mount(el, state) {
   function restore() {
     if (!wanted || !rows.isLoaded) return;
     const { place, key } = wanted;
-    rows.pages.reach(Math.ceil((place + grid.el.clientHeight) / ROW));
+    rows.pages.reach(Math.ceil((place + grid.el.clientHeight) / grid.rowHeight));
     if (place && Math.abs(grid.place - place) > 1) {
       grid.update();
       grid.place = place;
