@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from llmflow_web.app.checks import checks_from
 from llmflow_web.model import JSON
@@ -17,14 +18,16 @@ from llmflow_web.record.hub import Hub
 from llmflow_web.record.inflight import Inflight
 from llmflow_web.record.intake import Intake
 from llmflow_web.routes.api_analytics import AnalyticsRoutes
+from llmflow_web.routes.api_budgets import BudgetRoutes
 from llmflow_web.routes.api_delete import DeleteRoutes
 from llmflow_web.routes.api_diff import DiffRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_forward import ForwardRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
 from llmflow_web.routes.api_import import ImportRoutes
-from llmflow_web.routes.api_models import ModelRoutes, Prices
+from llmflow_web.routes.api_models import ModelRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
+from llmflow_web.routes.api_storage import StorageRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
 from llmflow_web.routes.api_traces import TraceRoutes
 from llmflow_web.routes.api_views import ViewRoutes
@@ -36,6 +39,10 @@ from llmflow_web.routes.replay import ReplayRoutes
 from llmflow_web.store import stats
 from llmflow_web.store.database import Batch, Database
 from llmflow_web.wire.filter import Filter
+
+if TYPE_CHECKING:
+    from llmflow_web.app.budgeting import Budgeting
+    from llmflow_web.record.pricing import PriceBook
 
 
 class Dashboard:
@@ -50,11 +57,12 @@ class Dashboard:
         env: Mapping[str, str],
         upstreams: Mapping[str, Upstream],
         inflight: Inflight,
-        prices: Callable[[], Prices],
+        prices: Callable[[], PriceBook],
         otlp: IngestLimits,
         relay: Relay | None,
         forward: ForwardRoutes,
         replay: ReplayRoutes,
+        budgets: Budgeting,
         on_error: Callable[[ServerCall, BaseException], None],
     ) -> None:
         """Make the routes.
@@ -62,7 +70,7 @@ class Dashboard:
         about: what is told of this server. client, env: how `upstreams` are asked whether they are there. inflight:
         the calls under way. prices: returns the price book, when it is needed. otlp: what senders of telemetry may
         ask. relay: who wants what they send as it came. forward: tells of OTLP out. replay: sends recorded calls once
-        more. on_error: told of what should not happen.
+        more. budgets: what calls may cost. on_error: told of what should not happen.
         """
         ollama = upstreams.get("ollama")
         self._database = database
@@ -76,6 +84,7 @@ class Dashboard:
         )
         self._inflight = inflight
         inflight.tell(self._hub)
+        budgets.listen(lambda: self._hub.tell({"type": "budget", "payload": {"budgets": budgets.engine.states()}}))
         self._router = Router(on_error=on_error, fallback=Assets(proxy_port=about.proxy_port).fallback)
         for routes in (
             TraceRoutes(database, running=inflight.rows, look=inflight.look),
@@ -87,6 +96,8 @@ class Dashboard:
             ModelRoutes(database, prices),
             ViewRoutes(database),
             DeleteRoutes(database),
+            BudgetRoutes(database, budgets),
+            StorageRoutes(database, prices, {name: upstream.provider for name, upstream in upstreams.items()}),
             IngestRoutes(intake),
             self._imports,
             self._otlp,

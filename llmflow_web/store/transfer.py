@@ -99,7 +99,7 @@ def spans(connection: sqlite3.Connection, chosen: Filter, newest: int | None = N
         limit = PAGE_ROWS if left is None else min(PAGE_ROWS, left)
         page = _read(list_spans, connection, chosen, Page(limit=limit, cursor=cursor, sort="time"))
         for element in page.rows:
-            span = _read(_span, connection, element["seq"])
+            span = _read(span_at, connection, element["seq"])
             if span is not None:
                 yield span
         left = None if left is None else left - len(page.rows)
@@ -126,7 +126,8 @@ def _read(query: Any, connection: sqlite3.Connection, *args: Any) -> Any:
         raise StoreError(f"The database cannot be read: {error}.") from error
 
 
-def _span(connection: sqlite3.Connection, seq: int) -> StoredSpan | None:
+def span_at(connection: sqlite3.Connection, seq: int) -> StoredSpan | None:
+    """Return one span with its bodies, as it came."""
     found = connection.execute(_SELECT_SPAN, (seq,)).fetchone()
     if found is None:
         return None

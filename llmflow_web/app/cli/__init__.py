@@ -52,6 +52,8 @@ COMMANDS = {
     "stats": Command("sum up calls by model, provider, tag and others", "stats"),
     "diff": Command("compare two calls or traces", "compare"),
     "replay": Command("send a recorded call once more, edited or by another provider", "replay"),
+    "prune": Command("delete traces for good, by age, number, size or filter", "prune"),
+    "reprice": Command("work out again what calls cost, by the present prices", "reprice"),
     "export": Command("write what is recorded as OTLP, JSON Lines or CSV", "transfer"),
     "import": Command("read such files in", "transfer"),
 }

@@ -33,7 +33,7 @@ def make_parser(command: str) -> argparse.ArgumentParser:
         "List calls, the newest first, as the dashboard does: the first span of each trace.",
         "llmflow ls",
         "llmflow ls model:gpt-4o 'cost>0.01' -status:error --since 24h",
-        'llmflow ls \'"refund policy"\' --limit 5',
+        "llmflow ls '\"refund policy\"' --limit 5",
         "llmflow ls --json --limit 100 | jq -r .preview_in",
     )
     add_filter(parser)

@@ -63,7 +63,7 @@ def add_upstream(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--upstream", action="append", metavar="NAME=URL", help=_UPSTREAM_HELP)
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
+def add_config(parser: argparse._ActionsContainer) -> None:
     """Add the flag that names another file of settings."""
     parser.add_argument(
         "--config", metavar="FILE", help="Read settings from FILE instead of llmflow.toml in the data directory."

@@ -81,7 +81,7 @@ def call_name(row: Mapping[str, Any]) -> str:
     name = name or row.get("span_name") or row.get("request_path") or row.get("span_type") or "?"
     count = row.get("span_count") or 1
     short = _DATE.sub("", str(name))  # the day a model is of: `show` has it
-    return f"{short} +{count - 1}" if row.get("is_root") and count > 1 else short
+    return f"{cut(short, 11)} +{count - 1}" if row.get("is_root") and count > 1 else short
 
 
 def outcome(row: Mapping[str, Any]) -> tuple[str, str]:

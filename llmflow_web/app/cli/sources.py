@@ -107,18 +107,19 @@ class FileSource:
         try:
             connection.execute("BEGIN")
             try:
-                return read(connection, {name: value for name, value in (params or {}).items() if value}, *keys)
+                answer: Answer = read(
+                    connection, {name: value for name, value in (params or {}).items() if value}, *keys
+                )
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-        except LLMFlowError:
-            raise
         except Exception as error:
             from llmflow_web.store.files import is_database_error
 
-            if not is_database_error(error):
+            if isinstance(error, LLMFlowError) or not is_database_error(error):
                 raise
             raise StoreError(f"The database cannot be read: {error}.") from error
+        return answer
 
     def close(self) -> None:
         """Close the file."""

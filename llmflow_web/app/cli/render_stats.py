@@ -1,0 +1,60 @@
+"""Sums as a table: the whole, then group by group. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmflow_web.app.cli.cells import Cell, Column, Paint, table
+from llmflow_web.console import short_cost, short_count, short_duration
+
+JSON = Mapping[str, Any]
+
+_FIGURES = (
+    Column("CALLS", is_right=True),
+    Column("ERRORS", is_right=True),
+    Column("TOKENS", is_right=True),
+    Column("CACHED", is_right=True),
+    Column("COST", is_right=True),
+    Column("P50", is_right=True),
+    Column("P95", is_right=True),
+    Column("TTFT", is_right=True),
+)
+
+
+def stats_lines(found: JSON, width: int, paint: Paint) -> list[str]:
+    """Return the whole and its groups in one table."""
+    columns = (Column(str(found["by"]).removesuffix("_id").removesuffix("_name").upper(), least=12), *_FIGURES)
+    rows = [_row(str(row["label"]), row, "dim" if row["key"] is None else "cyan") for row in found["rows"]]
+    lines = table(columns, [*rows, _row("all", found["total"], "bold")], width, paint)
+    if found["more"]:
+        lines.append(paint(f"… {found['more']} more: --limit shows them", "dim"))
+    unpriced = found["total"]["unpriced_count"]
+    if unpriced:
+        lines.append(paint(f"{unpriced:,} calls have no known price and are missing from the cost", "yellow"))
+    if found["note"]:
+        lines.append(paint(str(found["note"]), "dim"))
+    return lines
+
+
+def _row(label: str, figures: JSON, style: str) -> list[Cell]:
+    errors, requests = figures["errors"] or 0, figures["requests"] or 0
+    share = f" {errors / requests:.0%}" if errors and requests else ""
+    prompt, cached = figures.get("prompt_tokens"), figures.get("cached_tokens")
+    return [
+        Cell(label, style),
+        Cell(short_count(requests)),
+        Cell(f"{short_count(errors)}{share}" if errors else "-", "red" if errors else ""),
+        Cell(short_count(figures["total_tokens"] or 0)),
+        Cell(f"{cached / prompt:.0%}" if cached and prompt else "-"),
+        Cell(_cost(figures)),
+        *(Cell(short_duration(figures.get(name))) for name in ("p50_ms", "p95_ms", "ttft_p50_ms")),
+    ]
+
+
+def _cost(figures: JSON) -> str:
+    cost = figures["cost"] or 0.0
+    if figures["unpriced_count"] and not cost:
+        return "?"
+    text = f"${cost:,.2f}" if cost >= 100 else short_cost(cost)
+    return f"{text}+?" if figures["unpriced_count"] else text

@@ -1,0 +1,65 @@
+"""`llmflow show ID`: one call with the tree it stands in, its figures and its messages."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from llmflow_web.app.cli.options import Out, config_from, ending, out_for, read_args
+from llmflow_web.app.cli.options import make_parser as make
+from llmflow_web.app.cli.render_trace import part_lines, trace_lines
+from llmflow_web.app.cli.sources import Source, source_for, whole_key
+
+PARTS = ("request", "response", "headers", "attributes")
+
+
+def make_parser(command: str) -> argparse.ArgumentParser:
+    """Make the parser of `show`."""
+    parser = make(
+        command,
+        "ID [options]",
+        "Show one call: the tree of its trace, its figures, its messages.",
+        "llmflow show 3f2a91bc",
+        "llmflow show 3f2a91bc --full | less -R",
+        "llmflow show 3f2a91bc --part request | jq .messages",
+    )
+    parser.add_argument("id", metavar="ID", help="A trace's or span's id, or enough of its beginning.")
+    parser.add_argument("--full", action="store_true", default=False, help="Long texts and large trees whole.")
+    parser.add_argument("--part", choices=PARTS, default="", help="This part alone, as it was sent.")
+    return parser
+
+
+def run(command: str, argv: Sequence[str]) -> int:
+    """Run `show` and return the exit code."""
+    options = read_args(make_parser(command), argv)
+    config = config_from(options)
+    out = out_for(config, options)
+    source = source_for(config, options)
+    try:
+        return ending(lambda: _show(source, options, out))
+    finally:
+        source.close()
+
+
+def _show(source: Source, options: argparse.Namespace, out: Out) -> int:
+    key = quote(whole_key(source, options.id), safe="")
+    detail = source.get(f"/api/traces/{key}").value
+    if options.part:
+        if out.is_json:
+            out.value(detail["attributes"] if options.part == "attributes" else _part(detail, options.part))
+        else:
+            out.lines(part_lines(detail, options.part))
+        return 0
+    tree = source.get(f"/api/traces/{key}/tree", {"fields": "summary"}).value
+    if out.is_json:
+        out.value({**detail, "tree": tree})
+    else:
+        out.lines(trace_lines(detail, tree, out.width, out.paint, is_full=options.full))
+    return 0
+
+
+def _part(detail: dict[str, dict[str, object]], part: str) -> object:
+    if part == "headers":
+        return {side: detail[side]["headers"] for side in ("request", "response")}
+    return detail[part]["body"]
