@@ -20,6 +20,7 @@ export function measure(value, unit) {
 export function summaryValue(row) {
   if (row.metric_type === "sum") return { words: "total", value: row.total };
   if (row.observations != null) return { words: `mean of ${format.count(row.observations)}`, value: row.avg_double };
+  if (row.avg_double == null && row.max_int != null) return { words: "highest", value: row.max_int }; // of whole numbers there is no average
   return { words: "average", value: row.avg_double ?? row.sum_int };
 }
 

@@ -55,7 +55,7 @@ export const COLUMNS = [
     setAttr(time, "title", format.iso(row.timestamp));
     setText(time, format.ago(row.timestamp, Date.now()));
   } },
-  { key: "name", label: "Name", width: 130, narrow: 80, rank: 0, render(cell, row) {
+  { key: "name", label: "Name", width: 130, narrow: 72, rank: 0, render(cell, row) {
     if (!cell.firstChild) cell.append(h("b", null), h("span", null));
     // an unnamed chat is best known by what was asked; its model has a column of its own
     const text = row.error && (row.status ?? 0) >= 400 ? row.error : (row.preview_in ?? "");
@@ -77,7 +77,7 @@ export const COLUMNS = [
     setText(cell, row.is_estimated && known != null ? `~${text}` : text);
     setAttr(cell, "title", known == null ? null : isMany ? `${format.count(tokens)} in all spans` : `${format.count(row.prompt_tokens)} in, ${format.count(row.completion_tokens)} out${row.is_estimated ? ", estimated" : ""}`);
   } },
-  { key: "cost", label: "Cost", cls: "num", sort: "cost", width: 76, narrow: 62, rank: 3, render(cell, row) {
+  { key: "cost", label: "Cost", cls: "num", sort: "cost", width: 76, narrow: 70, rank: 3, render(cell, row) {
     const { cost, unknown } = sums(row);
     setText(cell, format.costSum(cost, unknown));
     setAttr(cell, "title", row.running ? null : cost == null ? "unknown price" : unknown ? `${format.costExact(cost)} and ${format.plural(unknown, "call")} of unknown price` : format.costExact(cost));
