@@ -4,6 +4,7 @@ LLMFlowError
 ├── RequestError            the caller's fault
 │   ├── BadRequest          400   what was sent cannot be understood
 │   ├── NotFound            404
+│   ├── Conflict            409   it is there already, or is not to be changed from here
 │   ├── TooLarge            413   a named limit was passed
 │   ├── Refused             429   LLMFlow itself does not let a call go on: a budget is used up
 │   │   └── NotRecorded     424   the cassette that is replayed has no answer to a call
@@ -54,6 +55,12 @@ class NotFound(RequestError):
     """There is nothing at this address."""
 
     status = 404
+
+
+class Conflict(RequestError):
+    """What is asked for does not go together with what is there; the message says with what."""
+
+    status = 409
 
 
 class TooLarge(RequestError):

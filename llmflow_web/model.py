@@ -159,6 +159,8 @@ class Span:
     tags: list[str] = field(default_factory=list)
     prompt_name: str | None = None
     prompt_version: str | None = None
+    prompt_key: str | None = None  # which prompt it is by its beginning: a fingerprint, "~" before it
+    prompt_hash: str | None = None  # which wording of it
     replay_of: str | None = None
     joined_to: str | None = None  # set by the store: the id of the row that counts for this call
     dropped: list[str] = field(default_factory=list)  # what of the call could not be mapped or kept, by name
@@ -218,6 +220,13 @@ class Row:
     text: str | None = None  # its words for the search index, where they are known before it is fed; not stored
 
 
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """A call that counts for budgets and is not kept."""
+
+    span: Span
+
+
 @dataclass(slots=True)
 class Log:
     """One log record: a row of table `logs`. JSON columns hold Python values here."""
@@ -267,6 +276,9 @@ class Metric:
 
 
 Stored = Row | Log | Metric
+"""What the store keeps."""
+
+Taken = Stored | Unrecorded
 """What the store takes."""
 
 
@@ -330,10 +342,10 @@ class Exchange:
 
     __slots__ = (
         "arrivals", "client", "dialect", "dropped", "ending", "error", "first_byte_ns", "has_env_key", "id",
-        "is_chunked", "is_from_cassette", "is_injected", "is_websocket", "late", "method", "notes", "path",
-        "price_free", "provider", "query", "record", "request", "request_headers", "response", "response_headers",
-        "response_status", "source", "start_ns", "started_ns", "stopped_ns", "trace_id", "upstream_path",
-        "upstream_url", "usage",
+        "is_chunked", "is_from_cassette", "is_injected", "is_refused", "is_websocket", "late", "method", "notes",
+        "path", "price_free", "provider", "query", "record", "request", "request_headers", "response",
+        "response_headers", "response_status", "source", "start_ns", "started_ns", "stopped_ns", "trace_id",
+        "upstream_path", "upstream_url", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -370,6 +382,7 @@ class Exchange:
         self.record = "on"  # on | meta | off
         self.has_env_key = False
         self.is_from_cassette = False  # answered by a recording: nothing was sent, nothing was paid
+        self.is_refused = False  # a budget kept it from leaving: it is recorded and does not count
         self.is_injected = False  # stream_options.include_usage was asked for by us
         self.price_free = False  # a local upstream: cost 0
         self.notes: list[str] = []

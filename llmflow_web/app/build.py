@@ -3,6 +3,7 @@
     HttpServer(proxy)     → ProxyRoutes → Dispatcher (→ CassetteClient) → HttpClient → upstreams
                                               └──▶ Recorder ──▶ Database (writer thread: RowMaker, PriceBook)
     HttpServer(dashboard) → Router → api, ingest, live, assets ◀── Hub ◀── after each commit
+    Dispatcher asks Budgets before a call leaves, where there are any; the Ledger counts for them in the writer's thread
     HttpServer(otlp)      → OtlpPort → the dashboard's OtlpRoutes, where a port of its own is wanted
     rows on their way into the store → Forwarder → HttpClient → an OTLP backend, where one is named
 
@@ -27,7 +28,7 @@ from llmflow_web.app.settings import SETTINGS, Config, endpoints_of, shown_endpo
 from llmflow_web.app.upstreams import upstreams_from
 from llmflow_web.console import Console
 from llmflow_web.errors import LLMFlowError, StartRefused
-from llmflow_web.model import Stored
+from llmflow_web.model import Taken, Unrecorded
 from llmflow_web.net.client import ClientLimits, HttpClient
 from llmflow_web.net.dispatch import Dispatcher
 from llmflow_web.net.guard import Door, Guard
@@ -37,12 +38,16 @@ from llmflow_web.net.upstreams import Upstream, without_loops
 from llmflow_web.record.recorder import QueueLimits, Recorder
 from llmflow_web.routes.passthrough import PassthroughRoutes
 from llmflow_web.routes.proxy import ProxyRoutes
+from llmflow_web.store.budgets import list_rules
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.counters import load as load_counters
 from llmflow_web.store.database import Batch, Database
+from llmflow_web.store.ledger import Ledger
 
 if TYPE_CHECKING:
+    from llmflow_web.app.budgeting import Budgeting
     from llmflow_web.app.dashboard import Dashboard
+    from llmflow_web.record.budgets import Budgets
     from llmflow_web.record.cassette import Cassette
     from llmflow_web.record.exchange import RowMaker
     from llmflow_web.record.forward import Forwarder
@@ -84,12 +89,14 @@ class House:
         self._row_maker: RowMaker | None = None
         self._forwarder: Forwarder | None = None
         self._refresher: PriceRefresher | None = None
+        self._ledger = Ledger()
         self.database = Database(
             config.database,
             to_rows=self._to_rows,
             on_commit=self._on_commit,
             texts=search_text,
             limits=store_limits(config),
+            ledger=self._ledger,
         )
         self.recorder = Recorder(self.database, _queue_limits(config))
         self.client = HttpClient(_client_limits(config), environ=env)
@@ -137,13 +144,37 @@ class House:
     def _price_cache(self) -> PriceCache:
         return price_cache_of(self.config)
 
-    def _to_rows(self, item: object) -> list[Stored]:
+    @cached_property
+    def budgeting(self) -> Budgeting:
+        """The rules of budgets; made where there are any, or when the API asks."""
+        from llmflow_web.app.budgeting import Budgeting
+
+        return Budgeting(
+            self.config,
+            database=self.database,
+            ledger=self._ledger,
+            dispatcher=self.dispatcher,
+            client=self.client,
+            console=self.console,
+            providers={name: upstream.provider for name, upstream in self.upstreams.items()},
+            prices=self.prices,
+            environment=self._env,
+        )
+
+    @property
+    def budgets(self) -> Budgets:
+        """How budgets and caps stand: `caps()` and `caps_exceeded()` are for who ends a run."""
+        return self.budgeting.engine
+
+    def _to_rows(self, item: object) -> Sequence[Taken]:
         """Make rows of what comes down the queue. On the writer thread, which makes the maker at its first item."""
+        if isinstance(item, Unrecorded):
+            return [item]
         if self._row_maker is None:
             self._row_maker = make_row_maker(self.config, self.upstreams, self.prices)
         stored = self._row_maker(item)
         if self._forwarder is not None:
-            self._forwarder.put(stored)
+            self._forwarder.put([row for row in stored if not isinstance(row, Unrecorded)])
         return stored
 
     def _make_proxy_routes(self) -> ProxyRoutes:
@@ -172,6 +203,7 @@ class House:
         self.database.open()
         self.database.start()
         try:
+            await self._open_budgets()
             await self._listen(self.dashboard, self.config.dashboard_port, "dashboard")
             await self._listen(self.proxy, self.config.proxy_port, "proxy")
             if self.config.otlp_port is not None:
@@ -188,6 +220,13 @@ class House:
         self._watch_losses()
         self._loop.call_soon(self._open_screens)
         self._start_refreshing()
+
+    async def _open_budgets(self) -> None:
+        """Have the first call asked about, where there are rules: of the settings, or made on the screen before."""
+        made = await asyncio.wrap_future(self.database.call(list_rules))
+        config = self.config
+        if made or config.budgets or config.alerts or config.max_cost or config.max_calls or config.max_tokens:
+            await self.budgeting.open(made)
 
     async def _listen(self, server: HttpServer, port: int, name: str) -> None:
         host = self.config.host
@@ -221,6 +260,11 @@ class House:
         if lost:
             self.console.error(f"{lost} items did not reach the OTLP backend")
 
+    async def _stop_budgets(self) -> None:
+        with suppress(LLMFlowError):  # the last calls are counted, and what is to be told of them is told
+            await asyncio.wrap_future(self.database.call(lambda _: None))
+        await self.budgeting.close()
+
     def _start_refreshing(self) -> None:
         if self.config.price_refresh and (self.cassette is None or self.cassette.may_send):
             from llmflow_web.record.price_refresh import PriceRefresher
@@ -245,6 +289,8 @@ class House:
         if self._screens is not None:
             self._screens.close()
         await self._stop_forwarding()
+        if "budgeting" in self.__dict__:
+            await self._stop_budgets()
         await self.client.close()
         if self.cassette is not None:
             await asyncio.to_thread(self.cassette.close)
@@ -289,6 +335,8 @@ class House:
     def _after_commit(self, batch: Batch) -> None:
         self._change = max(self._change, batch.change)
         self.recorder.on_commit()
+        if self._ledger.is_open:
+            self.budgeting.on_commit(batch)
         self._count_soon()
         if self._screens is not None:
             self._screens.publish(batch)
@@ -407,6 +455,7 @@ class House:
                     batch_items=self.config.forward_batch,
                     interval_s=self.config.forward_interval,
                 ),
+                budgets=self.budgeting,
                 on_error=self._on_route_error,
             )
         return self._screens

@@ -9,11 +9,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmflow_web.app import kinds
 from llmflow_web.app.kinds import Kind
 from llmflow_web.wire.otlp_values import Signal
+
+if TYPE_CHECKING:
+    from llmflow_web.record.budget_rules import Rule, Spike
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ RECORDING = "Recording"
 CASSETTES = "Cassettes"
 RETENTION = "Retention"
 PRICES = "Prices"
+BUDGETS = "Budgets"
 FORWARD = "OTLP out"
 LIMITS = "Limits and timeouts"
 CONSOLE = "Console"
@@ -213,6 +217,19 @@ class Config:
     )
     price_ttl: float = _setting(24 * kinds.HOUR_S, kinds.SECONDS, PRICES, "Age at which fetched prices are renewed.")
 
+    max_cost: float | None = _setting(
+        None,
+        kinds.DOLLARS_OR_OFF,
+        BUDGETS,
+        "US dollars that may be spent until LLMFlow stops; further calls get 429. More rules: [budget.NAME].",
+    )
+    max_calls: int | None = _setting(
+        None, kinds.COUNT_OR_OFF, BUDGETS, "Calls of models that may be made until LLMFlow stops."
+    )
+    max_tokens: int | None = _setting(
+        None, kinds.COUNT_OR_OFF, BUDGETS, "Tokens, in and out, that may be used until LLMFlow stops."
+    )
+
     forward: str | None = _setting(
         None,
         kinds.HTTP_URL,
@@ -308,6 +325,8 @@ class Config:
     no_color: bool = _setting(False, kinds.SWITCH, CONSOLE, "No colours, also on a terminal.", "NO_COLOR")
 
     upstreams: Mapping[str, UpstreamSetting] = field(default_factory=dict)
+    budgets: tuple[Rule, ...] = ()  # [budget.NAME] of the file
+    alerts: tuple[Spike, ...] = ()  # [alert.NAME] of the file
     file: Path | None = None  # the configuration file that was read
     origins: Mapping[str, str] = field(default_factory=dict)  # setting name → where it was set
     warnings: tuple[str, ...] = ()

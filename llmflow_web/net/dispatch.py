@@ -100,7 +100,7 @@ class Dispatcher:
         they are not to be recorded, since they count.
         """
         self._client = client
-        self._gate = gate
+        self.gate = gate  # may be set, and taken away, while calls are under way: those are not asked about
         self._log = log
         self._use_env_keys = use_env_keys
         self._max_record = max_record
@@ -151,9 +151,9 @@ class Dispatcher:
         self.open_calls -= 1
         if exchange.record != "off":
             self.running.pop(exchange.id, None)
-        if self._gate is not None:
-            self._gate.closed(exchange)
-        if exchange.record != "off" or self._gate is not None:
+        if self.gate is not None:
+            self.gate.closed(exchange)
+        if exchange.record != "off" or exchange.request is not None:  # else nothing is known that could count
             self._log.put(exchange)
 
     # ── the exchange ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,7 +176,7 @@ class Dispatcher:
         exchange.trace_id = self._trace_id(call)
         exchange.id = self._ids.span()
         exchange.record = _record_mode(call, self._max_record)
-        if exchange.record != "off" or self._gate is not None:
+        if exchange.record != "off" or self.gate is not None:
             # "meta" too needs both, for model and usage, and so does a call that is only counted; they are not stored.
             exchange.request = self._log.capture()
             exchange.response = self._log.capture()
@@ -215,7 +215,7 @@ class Dispatcher:
             self._begin_as_it_came(call, relay, departure, wants_usage=wants_usage)
 
     def _begin_as_it_came(self, call: ServerCall, relay: Relay, departure: Departure, *, wants_usage: bool) -> None:
-        needs_whole = wants_usage or self._gate is not None
+        needs_whole = wants_usage or self.gate is not None
         if call.whole_body is not None or (needs_whole and call.head.content_length <= self._max_splice_bytes):
             self._gather(
                 call,
@@ -224,7 +224,7 @@ class Dispatcher:
                 lambda body: departure.whole(body, splice=wants_usage),
                 departure.streaming,
             )
-        elif self._gate is not None:
+        elif self.gate is not None:
             self._past_gate(relay, lambda _: self._stream_up(call, relay, departure), is_whole=False)(b"")
         else:
             self._stream_up(call, relay, departure)
@@ -250,7 +250,7 @@ class Dispatcher:
         self, relay: Relay, send: Callable[[bytes], None], *, is_whole: bool = True
     ) -> Callable[[bytes], None]:
         """Return `send`, behind the gate where there is one. is_whole: what is sent is the whole body."""
-        gate = self._gate
+        gate = self.gate
         if gate is None:
             return send
 

@@ -36,6 +36,8 @@ from llmflow_web.model import (
     Row,
     Span,
     Stored,
+    Taken,
+    Unrecorded,
     Usage,
 )
 from llmflow_web.provider import Event, Native, Provider, StreamTranslator
@@ -53,6 +55,7 @@ from llmflow_web.record.observed import (
     response_seen,
 )
 from llmflow_web.record.previews import answer_preview, asked_preview, estimated_tokens, preview, prompt_characters
+from llmflow_web.record.prompts import name_prompt, tell_prompt
 from llmflow_web.record.realtime import OPERATION, read_session
 from llmflow_web.record.redact import (
     Secret,
@@ -139,10 +142,10 @@ class RowMaker:
         self._secrets: tuple[Secret, ...] = (*(secret.encode() for secret in secrets if secret), *patterns)
         self._has_bodies = has_bodies
 
-    def __call__(self, item: object) -> list[Stored]:
+    def __call__(self, item: object) -> Sequence[Taken]:
         """Return the rows of one item of the queue."""
         if isinstance(item, Exchange):
-            if item.record == "off":
+            if item.record == "off" and item.request is None:
                 return []
             # A provider may say in its error which key it did not like, whatever shape keys have there.
             secrets = (*self._secrets, *credentials_in(item.request_headers))
@@ -151,7 +154,8 @@ class RowMaker:
             except Exception as error:  # noqa: BLE001  (strangers' bytes: a call is never lost to its contents)
                 row = _bare_row(item, error)
             redact_span(row.span, secrets)
-            return [row]
+            row.span.counts = not item.is_refused
+            return [Unrecorded(row.span)] if item.record == "off" else [row]
         return self._foreign_rows(item if isinstance(item, (list, tuple)) else [item])
 
     # ── a call ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,6 +169,7 @@ class RowMaker:
         labels = labels_from(headers, exchange.trace_id)
         span = _span(exchange, reading, labels)
         span.tool = tool_of(headers, exchange.source, exchange.provider)
+        name_prompt(span, labels, reading.request, is_kept=exchange.record == "on")
         self._set_usage(span, exchange, reading)
         span.dropped += labels.dropped
         span.dropped += [f"{name}: {exchange.provider} has no place for it" for name in exchange.dropped]
@@ -363,6 +368,8 @@ class RowMaker:
             span.total_tokens = (span.prompt_tokens or 0) + (span.completion_tokens or 0)
         bill_foreign(span, row.usage, self._prices, self._providers)
         bodies = [self._foreign_body(body) for body in row.bodies]
+        if self._has_bodies:
+            tell_prompt(span, bodies)
         is_clean = all(map(is_, bodies, row.bodies))
         return Row(span, bodies, text=row.text if is_clean else None)
 
@@ -416,8 +423,6 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
     native, completion = reading.native, reading.completion
     status, error = _outcome(exchange, reading)
     model = (completion.model if completion else None) or native.model
-    prompt = reading.request.get("prompt")
-    named = prompt if isinstance(prompt, dict) else {}  # a stored prompt of the Responses API
     return Span(
         trace_id=exchange.trace_id,
         id=exchange.id,
@@ -447,8 +452,6 @@ def _span(exchange: Exchange, reading: _Reading, labels: Labels) -> Span:
         conversation_id=labels.conversation_id,
         user_id=labels.user_id or _user(reading.request),
         tags=labels.tags,
-        prompt_name=labels.prompt_name or _short(named.get("id")),
-        prompt_version=labels.prompt_version or _short(named.get("version")),
         replay_of=labels.replay_of,
         dropped=reading.dropped,
         notes=_notes(exchange, reading),
@@ -466,10 +469,6 @@ def _user(request: JSON) -> str | None:
     metadata = request.get("metadata")
     named = metadata.get("user_id") if isinstance(metadata, dict) else None
     return next((value for value in (request.get("user"), named) if isinstance(value, str) and value), None)
-
-
-def _short(value: Any) -> str | None:
-    return value[:256] if isinstance(value, str) and value else None
 
 
 def _notes(exchange: Exchange, reading: _Reading) -> list[str]:

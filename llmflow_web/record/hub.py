@@ -255,6 +255,17 @@ class Hub:
             gap = {"type": "gap", "from": after, "to": self.change}
             listener.peer.send(encode_message(gap))
 
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Send a message to every listener at once."""
+        frame = encode_message(message) if self._listeners else b""
+        for listener in self._listeners:
+            listener.peer.send(frame)
+
+    @property
+    def has_listeners(self) -> bool:
+        """Say whether anybody listens."""
+        return bool(self._listeners)
+
     @property
     def has_subscribers(self) -> bool:
         """Say whether anybody wants batches of rows."""

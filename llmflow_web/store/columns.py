@@ -23,17 +23,19 @@ PLAIN = (
     "response_status", "error", "ending", "finish_reason", "is_stream", "chunk_count", "prompt_tokens",
     "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "is_estimated",
     "estimated_cost", "price_key", "request_method", "request_path", "session_id", "conversation_id", "user_id",
-    "agent_name", "tool", "prompt_name", "prompt_version", "replay_of", "joined_to", "preview_in", "preview_out",
-    "derived",
+    "agent_name", "tool", "prompt_name", "prompt_version", "prompt_key", "prompt_hash", "replay_of", "joined_to",
+    "preview_in", "preview_out", "derived",
 )  # fmt: skip
 MADE = ("has", "marks", "tags", "cost_detail", "dropped", "notes")  # worked out from the row
 KEYS = ("seq", "trace_seq", "change", "is_root")  # given by the writer
 
-# What must be known of a stored span to take its share of the sums back, and to see what a new version changes.
+# What must be known of a stored span to take its share of the sums back, of budgets too, and to see what a new version
+# changes.
 OLD_COLUMNS = (
     "trace_id", "id", "parent_id", "source", "joined_to", "start_ns", "duration_ns", "ttft_ms", "provider", "model",
     "service_name", "status", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens",
-    "cache_write_tokens", "reasoning_tokens", "estimated_cost", "session_id", "counts",
+    "cache_write_tokens", "reasoning_tokens", "estimated_cost", "session_id", "counts", "span_type", "operation",
+    "request_model", "user_id",
 )  # fmt: skip
 
 INSERT = "INSERT INTO spans ({}) VALUES ({})".format(
@@ -50,8 +52,8 @@ _LIST_PLAIN = (
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
     "is_estimated", "estimated_cost", "status", "response_status", "error", "ending", "finish_reason", "is_stream",
     "span_type", "span_name", "service_name", "source", "operation", "session_id", "conversation_id", "user_id",
-    "agent_name", "tool", "prompt_name", "request_method", "request_path", "replay_of", "joined_to",
-    "preview_in", "preview_out", "tags", "has", "change", "is_root",
+    "agent_name", "tool", "prompt_name", "prompt_version", "prompt_key", "prompt_hash", "request_method", "request_path",
+    "replay_of", "joined_to", "preview_in", "preview_out", "tags", "has", "change", "is_root",
 )  # fmt: skip
 _OF_TRACE = ("span_count", "error_count", "trace_cost", "trace_tokens", "trace_unpriced")
 _LIST_NAMES = (*_LIST_PLAIN, *_OF_TRACE)
@@ -61,7 +63,7 @@ LIST_SQL = (
 )
 
 _DETAIL_PLAIN = (
-    "price_key", "prompt_version", "response_id", "request_id", "chunk_count", "first_source", "derived", "counts",
+    "price_key", "response_id", "request_id", "chunk_count", "first_source", "derived", "counts",
 )  # fmt: skip
 _DETAIL_JSON = ("cost_detail", "dropped", "notes")
 DETAIL_SQL = ", ".join((LIST_SQL, *(f"s.{name}" for name in (*_DETAIL_PLAIN, *_DETAIL_JSON))))

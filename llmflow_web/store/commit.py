@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from llmflow_web.model import Log, Metric, Row, Span, Stored
+from llmflow_web.model import Log, Metric, Row, Span, Taken, Unrecorded
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.insert import insert_rows
+from llmflow_web.store.ledger import Entry, Ledger, Move
 from llmflow_web.store.logs import insert_logs
 from llmflow_web.store.metrics import insert_metrics
 from llmflow_web.store.written import Changed, Written
@@ -25,28 +26,48 @@ class Commit:
     logs: list[Log] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)  # of new spans, by seq, where they are known
+    unrecorded: list[Span] = field(default_factory=list)  # calls that were counted and not kept
+    ledger: list[Entry] = field(default_factory=list)  # what budgets have now, of those that moved
 
     @property
     def is_empty(self) -> bool:
         """Say whether nothing was written."""
-        return not (self.spans or self.logs or self.metrics)
+        return not (self.spans or self.logs or self.metrics or self.unrecorded)
 
 
-def insert(connection: sqlite3.Connection, items: Sequence[Stored], counters: Counters, now_ms: int) -> Commit:
-    """Write what was put inside the caller's transaction and return what was written."""
+def insert(
+    connection: sqlite3.Connection,
+    items: Sequence[Taken],
+    counters: Counters,
+    now_ms: int,
+    ledger: Ledger | None = None,
+) -> Commit:
+    """Write what was put inside the caller's transaction and return what was written.
+
+    ledger: where it is counted for budgets.
+    """
+    moves: list[Move] | None = [] if ledger is not None and ledger.is_open else None
     rows = [item for item in items if isinstance(item, Row)]
-    spans = insert_rows(connection, rows, counters, now_ms) if rows else []
-    texts = _texts_of(rows, spans)
-    if len(rows) == len(items):
-        return Commit(spans, texts=texts)
+    spans = insert_rows(connection, rows, counters, now_ms, moves) if rows else []
+    commit = Commit(spans, texts=_texts_of(rows, spans))
+    if len(rows) < len(items):
+        _insert_others(connection, items, counters, now_ms, commit)
+    if ledger is not None and moves is not None:
+        moves += [(span, 1) for span in commit.unrecorded if span.counts]
+        commit.ledger = ledger.apply(connection, moves)
+    return commit
+
+
+def _insert_others(
+    connection: sqlite3.Connection, items: Sequence[Taken], counters: Counters, now_ms: int, commit: Commit
+) -> None:
+    commit.unrecorded = [item.span for item in items if isinstance(item, Unrecorded)]
     logs = [item for item in items if isinstance(item, Log)]
     points = [item for item in items if isinstance(item, Metric)]
-    return Commit(
-        spans,
-        insert_logs(connection, logs, counters, now_ms) if logs else [],
-        insert_metrics(connection, points, counters, now_ms) if points else [],
-        texts,
-    )
+    if logs:
+        commit.logs = insert_logs(connection, logs, counters, now_ms)
+    if points:
+        commit.metrics = insert_metrics(connection, points, counters, now_ms)
 
 
 def _texts_of(rows: Sequence[Row], spans: Sequence[Written | Changed]) -> dict[int, str]:
@@ -64,10 +85,12 @@ def _texts_of(rows: Sequence[Row], spans: Sequence[Written | Changed]) -> dict[i
     }
 
 
-def storable(item: Stored) -> Stored:
+def storable(item: Taken) -> Taken:
     """Return an item without what SQLite cannot hold: lone surrogates become ?, endless numbers the largest."""
     if isinstance(item, Row):
         return Row(Span(**_sound(item.span)), item.bodies)
+    if isinstance(item, Unrecorded):
+        return Unrecorded(Span(**_sound(item.span)))
     return replace(item, **_sound(item))
 
 

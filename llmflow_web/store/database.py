@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llmflow_web.errors import StoreRefused
-from llmflow_web.model import JSON, Log, Metric, Stored
+from llmflow_web.model import JSON, Log, Metric, Span, Taken
 from llmflow_web.store import files
 from llmflow_web.store.commit import Commit
+from llmflow_web.store.counters import Counters
+from llmflow_web.store.ledger import Entry, Ledger
 from llmflow_web.store.limits import Limits
 from llmflow_web.store.logs import log_summary
 from llmflow_web.store.metrics import metric_summary_of
@@ -49,6 +51,8 @@ class Batch:
     change: int = 0  # the newest change number after this commit
     new_logs: tuple[Log, ...] = ()
     new_metrics: tuple[Metric, ...] = ()
+    unrecorded: tuple[Span, ...] = ()  # calls that were counted and not kept
+    ledger: tuple[Entry, ...] = ()  # what budgets have now, of those that moved
 
     @cached_property
     def rows(self) -> list[JSON]:
@@ -83,11 +87,12 @@ class Database:
         self,
         path: Path,
         *,
-        to_rows: Callable[[object], Sequence[Stored]],
+        to_rows: Callable[[object], Sequence[Taken]],
         on_commit: Callable[[Batch], None],
         texts: Texts,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
+        ledger: Ledger | None = None,
     ) -> None:
         self.path = path
         self.kept_aside: Path | None = None  # where a damaged file was put by `open`
@@ -97,7 +102,17 @@ class Database:
         self._long = Readers(path, 1, "long", texts)
 
         def committed(written: Commit, deleted: list[JSON], change: int) -> None:
-            on_commit(Batch(tuple(written.spans), tuple(deleted), change, tuple(written.logs), tuple(written.metrics)))
+            on_commit(
+                Batch(
+                    tuple(written.spans),
+                    tuple(deleted),
+                    change,
+                    tuple(written.logs),
+                    tuple(written.metrics),
+                    tuple(written.unrecorded),
+                    tuple(written.ledger),
+                )
+            )
 
         self._writer = Writer(
             to_rows=to_rows,
@@ -107,6 +122,7 @@ class Database:
             clock=clock,
             on_damage=lambda: files.mark_damaged(path),
             follow=self._open_if_gone,
+            ledger=ledger,
         )
         self._known: list[tuple[int, int] | None] = []  # which files we have open
         self.renewals = 0  # how often the file has gone under us
@@ -212,6 +228,10 @@ class Database:
             lambda _: begin(self.read(choose, which, long=True))
         )  # after what was put before it is committed, so that it is found
         return answer
+
+    def rewrite(self, fn: Callable[[sqlite3.Connection, Counters], list[Written | Changed]]) -> Future[int]:
+        """Run a job that writes spans anew in its own transaction, and tell of them; gives how many were written."""
+        return self._writer.rewrite(fn)
 
     def prune(self) -> Future[None]:
         """Prune down to the limits now and wipe what went; `is_settled` tells when it is done."""

@@ -17,6 +17,7 @@ from llmflow_web.model import Body, Row, Span
 from llmflow_web.store.columns import INSERT, OLD_COLUMNS, UPDATE, has_flags, stored_values
 from llmflow_web.store.completing import complete
 from llmflow_web.store.counters import Counters
+from llmflow_web.store.ledger import Move
 from llmflow_web.store.marks import (
     AWAY,
     BELOW,
@@ -70,19 +71,24 @@ def encode_body(body: Body) -> tuple[int, bytes]:
 
 
 def insert_rows(
-    connection: sqlite3.Connection, rows: Sequence[Row], counters: Counters, now_ms: int
+    connection: sqlite3.Connection,
+    rows: Sequence[Row],
+    counters: Counters,
+    now_ms: int,
+    moves: list[Move] | None = None,
 ) -> list[Written | Changed]:
     """Write rows and their summaries inside the caller's transaction.
 
-    Returns what was written, then the rows of old that look different for it.
+    Returns what was written, then the rows of old that look different for it. moves: what counts for budgets, signed,
+    is added to this list.
     """
-    batch = _Batch(connection, counters, now_ms)
+    batch = _Batch(connection, counters, now_ms, moves)
     unique = _last_of_each(complete(connection, rows))
     batch.load(unique)
     for row in unique:
         batch.add(row)
     batch.write()
-    return [*batch.written, *settle(connection, batch.written, counters)]
+    return [*batch.written, *settle(connection, batch.written, counters, moves)]
 
 
 def _last_of_each(rows: Sequence[Row]) -> Sequence[Row]:
@@ -101,8 +107,11 @@ def _last_of_each(rows: Sequence[Row]) -> Sequence[Row]:
 class _Batch:
     """The work of one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, counters: Counters, now_ms: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, counters: Counters, now_ms: int, moves: list[Move] | None
+    ) -> None:
         self.written: list[Written] = []
+        self._moves = moves
         self._connection = connection
         self._counters = counters
         self._now_ms = now_ms
@@ -204,6 +213,8 @@ class _Batch:
         trace.start_ns = min(trace.start_ns, share.start_ns)
         trace.end_ns = max(trace.end_ns, share.end_ns)
         self._rollup.add(share, 1)
+        if self._moves is not None and span.counts:
+            self._moves.append((span, 1))
         if span.session_id is not None:
             self._add_session(trace, span.session_id, span, share)
 
@@ -222,6 +233,8 @@ class _Batch:
         before = share_of(old.span)
         trace.add(_in_trace(old.span, before, old.marks), -1)
         self._rollup.add(before, -1)
+        if self._moves is not None and old.span.counts:
+            self._moves.append((replace(old.span, tags=old.tags), -1))
         if old.span.session_id is not None:
             self._sessions.take(old.span.session_id, before)
             if trace.session_id == old.span.session_id != span.session_id:

@@ -273,7 +273,36 @@ def m001_initial(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE search (rowid INTEGER PRIMARY KEY, text TEXT)")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial,)
+def m002_budgets(connection: sqlite3.Connection) -> None:
+    """Keep the rules of budgets that were made on the screen, and the alerts that were sent."""
+    connection.execute(
+        "CREATE TABLE budgets (name TEXT PRIMARY KEY, rule TEXT NOT NULL, created_ms INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    connection.execute(
+        """CREATE TABLE budget_alerts (
+          seq INTEGER PRIMARY KEY,
+          budget TEXT NOT NULL,
+          event TEXT NOT NULL,
+          window_start INTEGER NOT NULL,
+          at_ms INTEGER NOT NULL,
+          facts TEXT NOT NULL
+        )"""
+    )
+
+
+def m003_prompts(connection: sqlite3.Connection) -> None:
+    """Tell calls by the prompt they were made from: `prompt` names it, `wording` is the version of it."""
+    for column in (
+        "prompt_key TEXT",
+        "prompt_hash TEXT",
+        "prompt TEXT AS (COALESCE(prompt_name, prompt_key)) VIRTUAL",
+        "wording TEXT AS (COALESCE(prompt_version, prompt_hash)) VIRTUAL",
+    ):
+        connection.execute(f"ALTER TABLE spans ADD COLUMN {column}")
+    connection.execute("CREATE INDEX spans_prompt ON spans (prompt, start_ns, wording) WHERE prompt IS NOT NULL")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial, m002_budgets, m003_prompts)
 
 
 _OURS = f"IFNULL(first_source, source) IN {OUR_SOURCES}"

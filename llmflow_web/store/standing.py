@@ -7,6 +7,7 @@ call, alone in its trace, is not looked at.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from llmflow_web.store.columns import LIST_SQL, OLD_COLUMNS, list_row
 from llmflow_web.store.counters import Counters
 from llmflow_web.store.inherited import inherit_sessions
 from llmflow_web.store.joins import Joins
+from llmflow_web.store.ledger import Move
 from llmflow_web.store.marks import AGENT_TOOLS, AWAY, INFERENCE, OURS, counts, counts_in_trace
 from llmflow_web.store.nodes import Node, Nodes
 from llmflow_web.store.repeats import mark_repeats
@@ -24,8 +26,13 @@ from llmflow_web.store.sums import Share, share_of
 from llmflow_web.store.written import Changed, Trace, Written
 
 
-def settle(connection: sqlite3.Connection, batch: Sequence[Written], counters: Counters) -> list[Changed]:
-    """Work out how the spans of a batch stand, and return the rows of old that look different for it."""
+def settle(
+    connection: sqlite3.Connection, batch: Sequence[Written], counters: Counters, moves: list[Move] | None = None
+) -> list[Changed]:
+    """Work out how the spans of a batch stand, and return the rows of old that look different for it.
+
+    moves: what that changes for budgets is added to this list.
+    """
     chosen = [written for written in batch if _matters(written, is_joining=bool(counters.joins))]
     if not chosen:
         return []
@@ -44,7 +51,8 @@ def settle(connection: sqlite3.Connection, batch: Sequence[Written], counters: C
         if 0 < trace.call_count < trace.span_count:
             joins.touch_trace(trace_seq, group)
     joins.resolve()
-    return _Ledger(connection, counters, {written.trace.first_seq: written.trace for written in batch}).write(nodes)
+    by_seq = {written.trace.first_seq: written.trace for written in batch}
+    return _Sums(connection, counters, by_seq, moves).write(nodes)
 
 
 def _matters(written: Written, *, is_joining: bool) -> bool:
@@ -60,19 +68,26 @@ def _matters(written: Written, *, is_joining: bool) -> bool:
 
 
 def release(connection: sqlite3.Connection, gone: Sequence[str], counters: Counters) -> None:
-    """Put back into the sums what was joined to spans with these ids, which were deleted."""
+    """Put back into the sums what was joined to spans with these ids, which were deleted. For budgets nothing moves."""
     nodes = Nodes(connection)
     joins = Joins(connection, nodes, counters)
     joins.release(gone)
     joins.resolve()
-    _Ledger(connection, counters, {}).write(nodes)
+    _Sums(connection, counters, {}, None).write(nodes)
 
 
-class _Ledger:
+class _Sums:
     """Stores what was worked out and keeps the sums in step."""
 
-    def __init__(self, connection: sqlite3.Connection, counters: Counters, traces: dict[int, Trace]) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        counters: Counters,
+        traces: dict[int, Trace],
+        moves: list[Move] | None,
+    ) -> None:
         self._connection = connection
+        self._moves = moves
         self._counters = counters
         self._traces = traces  # those of the batch, which tell the live screen
         self._rollup = RollupSums()
@@ -92,7 +107,7 @@ class _Ledger:
     def _inherit(self, nodes: Nodes) -> list[tuple[int, int]]:
         """Let calls that spans were joined to, or parted from, have the session of those."""
         targets = {one for node in nodes for one in (node.joined_to, node.stored_joined_to) if one is not None}
-        return inherit_sessions(self._connection, targets, self._counters) if targets else []
+        return inherit_sessions(self._connection, targets, self._counters, self._moves) if targets else []
 
     def _store(self, node: Node) -> int | None:
         """Store one node; return its change number when it is a row of old that looks different now."""
@@ -120,6 +135,8 @@ class _Ledger:
         share = share_of(replace(span, counts=True))
         if in_all:
             self._rollup.add(share, in_all)
+            if self._moves is not None:
+                self._moves.append((span, in_all))
             if span.session_id is not None:
                 self._connection.execute(_MOVE_SESSION, (*_delta(share, in_all), span.session_id))
         if in_trace:
@@ -131,8 +148,10 @@ class _Ledger:
     def _span_of(self, node: Node) -> Span:
         if node.written is not None:
             return node.written.span
-        values = self._connection.execute(_SELECT_SPAN, (node.seq,)).fetchone()
-        return Span(**dict(zip(OLD_COLUMNS, values, strict=True)))
+        tags, *values = self._connection.execute(_SELECT_SPAN, (node.seq,)).fetchone()
+        span = Span(**dict(zip(OLD_COLUMNS, values, strict=True)))
+        span.tags = json.loads(tags) if tags else []
+        return span
 
     def _list_row(self, seq: int) -> dict[str, object]:
         return list_row(self._connection.execute(_SELECT_ROW, (seq,)).fetchone())
@@ -148,7 +167,7 @@ def _move_trace(trace: Trace, share: Share, sign: int) -> None:
     trace.unpriced_count += sign * share.unpriced
 
 
-_SELECT_SPAN = f"SELECT {', '.join(OLD_COLUMNS)} FROM spans WHERE seq = ?"
+_SELECT_SPAN = f"SELECT tags, {', '.join(OLD_COLUMNS)} FROM spans WHERE seq = ?"
 _SELECT_ROW = f"SELECT {LIST_SQL} FROM spans s CROSS JOIN traces t ON t.first_seq = s.trace_seq WHERE s.seq = ?"
 _SUMS = "tokens = tokens + ?, cost = cost + ?, unpriced_count = unpriced_count + ?"
 _MOVE_TRACE = f"UPDATE traces SET {_SUMS} WHERE first_seq = ?"

@@ -17,13 +17,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from llmflow_web.errors import StoreError
-from llmflow_web.model import JSON, Exchange, Row, Stored
+from llmflow_web.model import JSON, Exchange, Row, Taken, Unrecorded
 from llmflow_web.store import counters as counting
 from llmflow_web.store.commit import Commit, insert, storable
+from llmflow_web.store.ledger import Ledger
 from llmflow_web.store.limits import Limits
 from llmflow_web.store.retention import Chosen, Deletion, checkpoint
 from llmflow_web.store.search import Connection, Texts
 from llmflow_web.store.upkeep import Upkeep
+from llmflow_web.store.written import Changed, Written
 
 T = TypeVar("T")
 
@@ -58,16 +60,18 @@ class Writer:
     def __init__(
         self,
         *,
-        to_rows: Callable[[object], Sequence[Stored]],
+        to_rows: Callable[[object], Sequence[Taken]],
         committed: Committed,
         texts: Texts,
         limits: Limits,
         clock: Callable[[], float],
         on_damage: Callable[[], None] = lambda: None,
         follow: Callable[[], sqlite3.Connection | None] = lambda: None,
+        ledger: Ledger | None = None,
     ) -> None:
         """Prepare a writer.
 
+        ledger: where what is written is counted for budgets.
         follow: asked before each batch; returns another connection when the file under ours has gone.
         """
         self.pending_rows = 0
@@ -84,6 +88,7 @@ class Writer:
         self._clock = clock
         self._on_damage = on_damage
         self._follow = follow
+        self._ledger = ledger
         self._writing_since: float | None = None  # the batch under way
         self._queue: deque[_Item | Job] = deque()
         self._lock = threading.Lock()  # guards the queue and the pending figures
@@ -143,6 +148,25 @@ class Writer:
         answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only answered
         begun = self.call(lambda _: self._deletions.append((Deletion(chosen, self._limits.prune_rows), answer)))
         begun.add_done_callback(lambda future: _pass_on_error(future, answer))
+        return answer
+
+    def rewrite(self, fn: Callable[[sqlite3.Connection, counting.Counters], list[Written | Changed]]) -> Future[int]:
+        """Queue a job that writes spans anew, and tell of them as of any commit; the answer is how many."""
+        answer: Future[int] = Future()
+        answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only answered
+
+        def tell(done: Future[list[Written | Changed]]) -> None:
+            error = done.exception()
+            if error is not None:
+                answer.set_exception(error)
+                return
+            written = done.result()
+            if written:
+                self._upkeep.note_rows(self._counters, {})
+                self._tell(Commit(written))
+            answer.set_result(sum(isinstance(one, Written) for one in written))
+
+        self.call(lambda connection: fn(connection, self._counters)).add_done_callback(tell)
         return answer
 
     def prune_now(self) -> Future[None]:
@@ -287,7 +311,7 @@ class Writer:
                 count += entry.rows
         return items, None
 
-    def _rows_of(self, entry: _Item) -> Sequence[Stored]:
+    def _rows_of(self, entry: _Item) -> Sequence[Taken]:
         try:
             return self._to_rows(entry.item)
         except Exception:  # noqa: BLE001 - one item that cannot be read must not end the thread
@@ -299,12 +323,12 @@ class Writer:
             self.pending_rows -= sum(item.rows for item in items)
             self.pending_bytes -= sum(item.weight for item in items)
 
-    def _write_all(self, rows: Sequence[Stored]) -> None:
+    def _write_all(self, rows: Sequence[Taken]) -> None:
         size = self._limits.batch_rows
         for begin in range(0, len(rows), size):
             self._write(rows[begin : begin + size])
 
-    def _write(self, rows: Sequence[Stored]) -> None:
+    def _write(self, rows: Sequence[Taken]) -> None:
         """Write one batch, however often it takes; given up only when we close."""
         self._writing_since = time.monotonic()
         try:
@@ -312,7 +336,7 @@ class Writer:
         finally:
             self._writing_since = None
 
-    def _insist(self, rows: Sequence[Stored]) -> None:
+    def _insist(self, rows: Sequence[Taken]) -> None:
         pause = _FIRST_PAUSE_S
         while True:
             try:
@@ -328,7 +352,7 @@ class Writer:
                     return
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
             else:
-                self._note(len(rows), written)
+                self._note(_kept(rows), written)
                 return
 
     def _follow_file(self) -> None:
@@ -339,11 +363,11 @@ class Writer:
                 self._connection.close()
             self.attach(connection)
 
-    def _insert(self, rows: Sequence[Stored]) -> Commit:
+    def _insert(self, rows: Sequence[Taken]) -> Commit:
         now_ms = int(self._clock() * 1000)
-        return self._transact(lambda connection: insert(connection, rows, self._counters, now_ms))
+        return self._transact(lambda connection: insert(connection, rows, self._counters, now_ms, self._ledger))
 
-    def _write_singly(self, rows: Sequence[Stored]) -> None:
+    def _write_singly(self, rows: Sequence[Taken]) -> None:
         """Some row holds a value SQLite cannot store: keep the others, and of that one what can be kept."""
         for row in rows:
             try:
@@ -351,13 +375,15 @@ class Writer:
             except Exception:  # noqa: BLE001 - this row is the culprit, or the disk's trouble has begun meanwhile
                 self.lost_rows += 1
             else:
-                self._note(1, written)
+                self._note(_kept([row]), written)
 
     def _note(self, count: int, written: Commit) -> None:
         self.error = None
         self.committed_rows += count
         self.last_commit_monotonic = time.monotonic()
         self._upkeep.note_rows(self._counters, written.texts)
+        if self._ledger is not None:
+            self._ledger.committed(written.ledger)
         self._tell(written)
 
     def _tell(self, written: Commit) -> None:
@@ -443,6 +469,10 @@ class Writer:
         with suppress(sqlite3.Error):  # what stays in the log is read at the next start
             checkpoint(self._connection)
         self._connection.close()
+
+
+def _kept(rows: Sequence[Taken]) -> int:
+    return sum(not isinstance(row, Unrecorded) for row in rows)
 
 
 def _is_our_trouble(error: Exception) -> bool:

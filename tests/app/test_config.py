@@ -314,7 +314,14 @@ def test_ollama_port() -> None:
 def test_every_field_is_a_setting() -> None:
     """Config has no field that cannot be set, apart from what load() adds."""
     names = {setting.name for setting in SETTINGS}
-    assert {field.name for field in fields(Config)} - names == {"upstreams", "file", "origins", "warnings"}
+    assert {field.name for field in fields(Config)} - names == {
+        "upstreams",
+        "budgets",
+        "alerts",
+        "file",
+        "origins",
+        "warnings",
+    }
     assert len({setting.flag for setting in SETTINGS}) == len({setting.env for setting in SETTINGS}) == len(SETTINGS)
 
 
