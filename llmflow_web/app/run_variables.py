@@ -5,7 +5,8 @@ The sources looked into are named with their versions; a reader marked `[?]` cou
 
 openai 3.54, anthropic 2.12, google-genai 3.4, cohere 7.3, ollama 0.6, groq 1.7, mistralai 3.7, together 3.1,
 pydantic-ai 2.68, langchain-openai 1.7, -anthropic 1.7, -mistralai 1.1, -groq 1.1, litellm 1.109; on npm openai 6.49,
-@anthropic-ai/sdk 1.12, @google/genai 2.32, groq-sdk 1.6, @ai-sdk/openai 3.0, @ai-sdk/anthropic 3.0.
+@anthropic-ai/sdk 1.12, @google/genai 2.32, groq-sdk 1.6, @ai-sdk/openai 3.0, @ai-sdk/anthropic 3.0;
+openai 0.28, llama-index-llms-openai 0.8; openai-go and gemini-cli by their repositories.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ VARIABLES: tuple[Variable, ...] = (
         "OPENAI_BASE_URL",
         "openai",
         "/v1",
-        "openai (Python, JavaScript; Go [?]), LangChain, LiteLLM, pydantic-ai, Vercel AI SDK, aider",
+        "openai (Python, JavaScript, Go), LangChain, LiteLLM, pydantic-ai, Vercel AI SDK, aider",
     ),
-    Variable("OPENAI_API_BASE", "openai", "/v1", "openai before 1.0 [?], LangChain, LiteLLM, aider, LlamaIndex [?]"),
+    Variable("OPENAI_API_BASE", "openai", "/v1", "openai before 1.0, LangChain, LiteLLM, aider, LlamaIndex"),
     Variable(
         "ANTHROPIC_BASE_URL",
         "anthropic",
@@ -45,7 +46,7 @@ VARIABLES: tuple[Variable, ...] = (
         "anthropic (Python, JavaScript), LangChain, LiteLLM, Claude Code",
     ),
     Variable("ANTHROPIC_API_BASE", "anthropic", "/anthropic", "LiteLLM, before ANTHROPIC_BASE_URL", only_if_set=True),
-    Variable("GOOGLE_GEMINI_BASE_URL", "gemini", "/gemini", "google-genai (Python, JavaScript), Gemini CLI [?]"),
+    Variable("GOOGLE_GEMINI_BASE_URL", "gemini", "/gemini", "google-genai (Python, JavaScript), Gemini CLI"),
     Variable("GEMINI_API_BASE", "gemini", "/gemini/v1beta", "LiteLLM", only_if_set=True),
     Variable("AZURE_OPENAI_ENDPOINT", "azure", "/azure", "openai (Python, JavaScript), LangChain", only_if_set=True),
     Variable("AZURE_API_BASE", "azure", "/azure", "LiteLLM", only_if_set=True),
