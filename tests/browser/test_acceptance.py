@@ -221,6 +221,12 @@ def test_hostile_names_in_menus_and_suggestions_are_text(hostile: Any, new_page:
     assert page.evaluate(INERT) == []
     visit(page, f"{hostile.dashboard_url}/traces/{made.EVIL_TRACE}")
     page.click("summary[aria-label^='Copy, export']")
+    page.click(".menu button:has-text('Send again')")
+    page.wait_for_selector("dialog[open] textarea")
+    assert page.evaluate(INERT) == []
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog[open]", state="detached")
+    page.click("summary[aria-label^='Copy, export']")
     page.click(".menu button:has-text('Delete')")
     page.wait_for_selector("dialog[open]:has-text('onerror')")
     assert page.evaluate(INERT) == []

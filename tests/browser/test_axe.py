@@ -133,7 +133,7 @@ def test_the_menus_of_the_filter_bar_violate_no_rule(stored: Any, new_page: Make
 
 
 def test_no_dialog_violates_a_rule(stored: Any, new_page: Maker, axe: str) -> None:  # noqa: F811
-    """The help, what is selected, the question before deleting, and the menu of a trace; nothing is deleted here."""
+    """The help, what is selected, sending again, the questions before deleting, the menu of a trace; nothing is deleted here."""
     page = new_page(reduced_motion="reduce")
     visit(page, stored.dashboard_url + "/traces")
     page.keyboard.press("?")
@@ -154,6 +154,14 @@ def test_no_dialog_violates_a_rule(stored: Any, new_page: Maker, axe: str) -> No
     page.click("summary[aria-label^='Copy, export']")
     page.wait_for_selector(".menu a:visible")
     assert violations(page, axe) == []
+    page.click(".menu button:has-text('Send again')")
+    page.wait_for_selector("dialog[open]:has-text('Send') textarea")
+    assert violations(page, axe) == []
+    assert cut_at(page, 320, 640) == []
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog[open]", state="detached")
+    page.click("summary[aria-label^='Copy, export']")
     page.click(".menu button:has-text('Delete')")
     page.wait_for_selector("dialog[open]:has-text('Delete this trace?')")
     assert violations(page, axe) == []
