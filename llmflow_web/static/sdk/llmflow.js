@@ -1,0 +1,889 @@
+// @ts-check
+/**
+ * LLMFlow's tracing SDK: one ES module without dependencies, for Node 18 and newer, Deno, Bun and browsers.
+ *
+ *     import { trace, span, wrap } from "http://localhost:3000/sdk/llmflow.js"; // or from a copy of this file
+ *
+ * A program never waits for LLMFlow and never hears of it: memory is bounded, what does not fit is dropped and counted,
+ * and nothing here throws into the code it watches. Where the runtime has AsyncLocalStorage, the current span follows
+ * promises and timers. A browser has none: there a span is current until the first `await`, and behind it the handle that
+ * every traced function is given (`async (self) => { … self.span("tool", "search", …) }`) says where things belong.
+ */
+
+const MAX_BATCH_SPANS = 200;
+const MAX_BATCH_WEIGHT = 4 * 1024 * 1024;
+const MAX_WAITING_SPANS = 4000;
+const MAX_WAITING_WEIGHT = 32 * 1024 * 1024; // about the bytes that spans may hold until they are delivered
+const LINGER_MS = 1000; // so long a span waits for others
+const POST_TIMEOUT_MS = 5000;
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 30_000;
+const MAX_KEEPALIVE_BYTES = 60 * 1024; // what a browser still sends when its page goes
+const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+const MAX_CHARS = 256 * 1024; // text kept of one value, all its strings together
+const MAX_NODES = 10_000;
+const MAX_ITEMS = 1000;
+const MAX_DEPTH = 12;
+const MAX_LABEL_CHARS = 256;
+const MAX_ERROR_CHARS = 16 * 1024;
+const MAX_ATTRIBUTE_CHARS = 64 * 1024;
+const MAX_ATTRIBUTES = 256;
+const MAX_TAGS = 64;
+const MAX_ID_CHARS = 128;
+const SPAN_WEIGHT = 1024;
+const STATUS_FAILED = 500;
+const STATUS_STOPPED = 499;
+
+const INHERITED = ["session_id", "conversation_id", "user_id"]; // what spans take over from the span they begin in
+const LABELS = new Set(["span_type", "span_name", "service_name", "provider", "model", "request_model", "operation", "response_id", "finish_reason", "agent_name", "prompt_name", "prompt_version", "tool", ...INHERITED]);
+const COUNTS = new Set(["prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "status"]);
+const NUMBERS = new Set(["estimated_cost", "ttft_ms"]);
+const SHORT = { type: "span_type", name: "span_name" };
+
+/** @typedef {Span} SpanHandle */
+/** @typedef {Record<string, any>} Fields what can be said of a span, in camelCase or snake_case: model, promptTokens, tags … */
+/** @typedef {Fields & {type?: string, name?: string, traceId?: string, parent?: Span | Headers | Record<string, string> | null, input?: unknown, capture?: boolean}} SpanOptions */
+/** @typedef {(part: "input"|"output"|"attributes"|"error", value: any) => any} Redact what may leave of a value */
+
+const runtime = /** @type {any} */ (globalThis);
+
+// ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const settings = { url: "", token: "", enabled: true, capture: true, serviceName: "", redact: /** @type {Redact | null} */ (null) };
+/** @type {Partial<typeof settings>} */
+let given = {};
+
+/**
+ * Set what is given; without arguments, forget what was set. `url`: LLMFlow's dashboard (LLMFLOW_URL, else where this
+ * module came from, else http://localhost:3000). `token`: LLMFLOW_TOKEN. `enabled`: LLMFLOW_SDK=off turns all off.
+ * `capture`: whether inputs and outputs are recorded. `serviceName`: LLMFLOW_SERVICE_NAME. `redact(part, value)`: called
+ * with "input", "output", "attributes" or "error" before a value leaves; returns what may.
+ * @param {Partial<typeof settings>} [options]
+ */
+export function configure(options) {
+  given = options ? { ...given, ...options } : {};
+  const chosen = { url: variable("LLMFLOW_URL") || home(), token: variable("LLMFLOW_TOKEN"), enabled: !/^(off|0|false|no)$/i.test(variable("LLMFLOW_SDK")), capture: true, serviceName: variable("LLMFLOW_SERVICE_NAME"), redact: null, ...given };
+  Object.assign(settings, chosen, { url: String(chosen.url).replace(/\/+$/, "") });
+}
+
+/** @param {string} name */
+function variable(name) {
+  try {
+    return String(runtime.process?.env?.[name] ?? runtime.Deno?.env?.get?.(name) ?? "");
+  } catch {
+    return ""; // Deno was not allowed to look
+  }
+}
+
+function home() {
+  const from = import.meta.url ?? "";
+  return /^https?:/.test(from) && new URL(from).pathname.endsWith("/sdk/llmflow.js") ? new URL(from).origin : "http://localhost:3000";
+}
+
+// ── the current span ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** @type {{run: <T>(span: Span | null, fn: () => T) => T, getStore: () => Span | null | undefined}} */
+const context = (await asyncContext()) ?? syncContext();
+
+async function asyncContext() {
+  try {
+    const name = "node:async_hooks";
+    const hooks = runtime.process?.getBuiltinModule?.(name) ?? (runtime.process?.versions?.node || runtime.Deno ? await import(/* @vite-ignore */ /* webpackIgnore: true */ name) : null);
+    return hooks ? new hooks.AsyncLocalStorage() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What a runtime without AsyncLocalStorage gets: a span is current while its function runs, until the first `await`. */
+function syncContext() {
+  let current = /** @type {Span | null} */ (null);
+  return {
+    getStore: () => current,
+    run(/** @type {Span | null} */ span, /** @type {() => any} */ fn) {
+      const before = current;
+      current = span;
+      try {
+        return fn();
+      } finally {
+        current = before;
+      }
+    },
+  };
+}
+
+/** The span we are in, or null. @returns {Span | null} */
+export function getCurrentSpan() {
+  return context.getStore() ?? null;
+}
+
+/** Headers that put a call under the current span; {} outside of one. @returns {Record<string, string>} */
+export function currentTraceHeaders() {
+  return getCurrentSpan()?.headers() ?? {};
+}
+
+/** A new id. @returns {string} a UUID */
+export function generateId() {
+  if (runtime.crypto?.randomUUID) return runtime.crypto.randomUUID();
+  const hex = randomHex(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
+}
+
+/** @param {number} bytes */
+function randomHex(bytes) {
+  const values = new Uint8Array(bytes);
+  if (runtime.crypto?.getRandomValues) runtime.crypto.getRandomValues(values);
+  else for (let at = 0; at < bytes; at += 1) values[at] = Math.random() * 256;
+  return Array.from(values, (value) => value.toString(16).padStart(2, "0")).join("");
+}
+
+// ── spans ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One timed operation. The function that is traced gets it as its argument. */
+export class Span {
+  spanId = randomHex(8);
+  /** @type {string} */
+  traceId;
+  /** @type {string | null} */
+  parentId = null;
+  isOpen = true;
+  /** @type {Fields} */
+  #fields = {};
+  /** @type {Fields} */
+  #attributes = {};
+  /** @type {string[]} */
+  #tags = [];
+  #weight = SPAN_WEIGHT;
+  #isRoot;
+  #capture;
+  #started = Date.now();
+  #clock = performance.now();
+
+  /** @param {SpanOptions} options @param {boolean} isRoot @param {Span | null} around */
+  constructor(options, isRoot, around) {
+    const { parent, traceId, capture, ...fields } = options;
+    this.#isRoot = isRoot;
+    this.#capture = capture ?? settings.capture;
+    const above = parent instanceof Span ? parent : parent === undefined && !isRoot ? around : null;
+    const told = parent && !(parent instanceof Span) ? idsIn(parent) : {};
+    this.traceId = above?.traceId ?? told.traceId ?? foreignId(traceId) ?? randomHex(16);
+    this.parentId = above?.spanId ?? told.parentId ?? null;
+    if (settings.serviceName) this.#fields.service_name = settings.serviceName;
+    for (const name of INHERITED) if (above && name in above.#fields) this.#fields[name] = above.#fields[name];
+    this.set(fields);
+  }
+
+  get id() {
+    return this.spanId;
+  }
+
+  /** Whether inputs and outputs of this span are recorded. */
+  get captures() {
+    return this.#capture;
+  }
+
+  /** Say something of the span; a name that is none of ours becomes an attribute. Never throws. @param {Fields} fields */
+  set(fields) {
+    for (const name of keysOf(fields)) {
+      try {
+        this.#put(name, fields[name]);
+      } catch {
+        this.#attribute(name, "[cannot be shown]");
+      }
+    }
+    return this;
+  }
+
+  /** Headers that put a call under this span. @returns {Record<string, string>} */
+  headers() {
+    const found = /** @type {Record<string, string>} */ ({ "x-trace-id": this.traceId, "x-parent-id": this.spanId });
+    if (/^(?!0{32})[0-9a-f]{32}$/.test(this.traceId)) found.traceparent = `00-${this.traceId}-${this.spanId}-01`;
+    return found;
+  }
+
+  /** Headers that tell LLMFlow the session, conversation and user. @returns {Record<string, string>} */
+  labels() {
+    return Object.fromEntries(INHERITED.filter((name) => isPlain(this.#fields[name])).map((name) => [`x-llmflow-${name.replace("_", "-")}`, this.#fields[name]]));
+  }
+
+  /**
+   * Run a step under this span, wherever we are. Arguments as those of `span`.
+   * @type {typeof span}
+   */
+  span = (...args) => traceCall(readArguments(args), false, this);
+
+  /** Run a function with this span as the current one. @template T @param {() => T} fn @returns {T} */
+  run(fn) {
+    return context.run(this, fn);
+  }
+
+  /** End, with what went wrong, and go to LLMFlow. What is traced by a function ends by itself. @param {unknown} [error] */
+  end(error) {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    try {
+      const duration = performance.now() - this.#clock;
+      if (error !== undefined) this.#note(error);
+      sender.put(this.#posted(duration), this.#weight);
+    } catch {
+      sender.dropped += 1;
+    }
+  }
+
+  /** Keep what a function returned, unless an output was set or none is wanted. @param {unknown} value */
+  finish(value) {
+    try {
+      if (this.isOpen && this.#capture && value !== undefined && !("output" in this.#fields)) this.#keep("output", value);
+    } catch { /* the span goes without it */ }
+    this.end();
+  }
+
+  /** The first piece of a stream is here. */
+  noteFirst() {
+    if (this.#fields.span_type === "llm") this.set({ isStream: true, ttftMs: this.#fields.ttft_ms ?? performance.now() - this.#clock });
+  }
+
+  /** @param {string} name @param {any} value */
+  #put(name, value) {
+    const known = SHORT[/** @type {"name"|"type"} */ (name)] ?? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    if (known === "input" || known === "output") {
+      if (this.#capture) this.#keep(known, value);
+    } else if (known === "tags") this.#tag(value);
+    else if (known === "attributes") for (const key of keysOf(value)) this.#attribute(key, value[key]);
+    else if (value === null || value === undefined) delete this.#fields[known];
+    else if (known === "error") this.#fields.error = errorText(value);
+    else if (LABELS.has(known)) this.#fields[known] = String(captured(value)).slice(0, MAX_LABEL_CHARS);
+    else if (known === "is_stream") this.#fields.is_stream = Boolean(value);
+    else if (COUNTS.has(known) && value >= 0 && value < (known === "status" ? 1000 : 2 ** 53)) this.#fields[known] = Math.trunc(value);
+    else if (NUMBERS.has(known) && value >= 0 && value < 2 ** 53) this.#fields[known] = Number(value);
+    else this.#attribute(name, value);
+  }
+
+  /** @param {"input"|"output"} name @param {unknown} value */
+  #keep(name, value) {
+    const capture = new Capture();
+    const kept = capture.value(value, 0);
+    this.#fields[name] = name === "output" && (kept === null || typeof kept !== "object" || Array.isArray(kept)) ? { result: kept } : kept;
+    this.#weight += SPAN_WEIGHT + MAX_CHARS - capture.chars;
+  }
+
+  /** @param {string} name @param {unknown} value */
+  #attribute(name, value) {
+    if (!(name in this.#attributes) && keysOf(this.#attributes).length >= MAX_ATTRIBUTES) return;
+    const capture = new Capture(MAX_ATTRIBUTE_CHARS);
+    this.#attributes[name] = capture.value(value, 0);
+    this.#weight += MAX_ATTRIBUTE_CHARS - capture.chars;
+  }
+
+  /** @param {any} value */
+  #tag(value) {
+    for (const one of typeof value === "string" ? value.split(",") : Array.from(value ?? [])) {
+      const text = String(captured(one)).trim().slice(0, MAX_LABEL_CHARS);
+      if (text && !this.#tags.includes(text) && this.#tags.length < MAX_TAGS) this.#tags.push(text);
+    }
+  }
+
+  /** @param {any} error */
+  #note(error) {
+    const kind = String(error?.name ?? typeof error);
+    this.#fields.error = errorText(error);
+    this.#fields.status ??= kind === "AbortError" ? STATUS_STOPPED : STATUS_FAILED;
+    this.#attribute("exception.type", kind);
+    if (typeof error?.stack === "string") this.#attribute("exception.stacktrace", error.stack);
+  }
+
+  /** @param {number} duration ms */
+  #posted(duration) {
+    const attributes = keysOf(this.#attributes).length ? { attributes: this.#attributes } : {};
+    const tags = this.#tags.length ? { tags: this.#tags } : {};
+    return { id: this.spanId, trace_id: this.traceId, parent_id: this.parentId, span_type: this.#isRoot ? "trace" : "custom", start_time: this.#started, duration_ms: duration, ...this.#fields, ...attributes, ...tags };
+  }
+}
+
+/** What calls get where the SDK is off, or fails: it takes everything and does nothing. */
+class NoSpan extends Span {
+  constructor() {
+    super({}, false, null);
+    this.isOpen = false;
+    this.spanId = this.traceId = "";
+  }
+
+  set() {
+    return this;
+  }
+
+  headers() {
+    return {};
+  }
+}
+
+/** @param {any} value @returns {string[]} */
+function keysOf(value) {
+  return value !== null && typeof value === "object" ? Object.keys(value) : [];
+}
+
+/** @param {unknown} text */
+function isPlain(text) {
+  return typeof text === "string" && /^[\x20-\x7e]+$/.test(text);
+}
+
+/** @param {unknown} text @returns {string | undefined} */
+function foreignId(text) {
+  return typeof text === "string" && text.length <= MAX_ID_CHARS && isPlain(text) ? text : undefined;
+}
+
+/** Read trace and parent from the headers of a request: ours, else W3C's. @param {any} headers @returns {{traceId?: string, parentId?: string}} */
+function idsIn(headers) {
+  try {
+    const all = new Headers(headers);
+    const traceId = foreignId(all.get("x-trace-id"));
+    if (traceId) return { traceId, parentId: foreignId(all.get("x-parent-id")) };
+    const [, trace_, parent] = /^\w\w-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-/.exec(all.get("traceparent") ?? "") ?? [];
+    return trace_ ? { traceId: trace_, parentId: parent } : {};
+  } catch {
+    return {}; // whatever that is, it names no parent
+  }
+}
+
+// ── tracing functions ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Run `fn` as a trace of its own; its result is returned, what it throws goes on.
+ * @template T @param {string} name @param {(span: Span) => T} fn @param {SpanOptions} [options] @returns {T}
+ */
+export function trace(name, fn, options = {}) {
+  return traceCall({ options: { type: "trace", name, ...options }, fn }, true);
+}
+
+/**
+ * Run `fn` as a step inside the current span: `span(type, name, fn, options?)`, `span(type, fn)` or `span(options, fn)`.
+ * @type {{<T>(type: string, name: string, fn: (span: Span) => T, options?: SpanOptions): T, <T>(type: string, fn: (span: Span) => T): T, <T>(options: SpanOptions, fn: (span: Span) => T): T}}
+ */
+export const span = (/** @type {any[]} */ ...args) => traceCall(readArguments(args), false);
+
+/** @param {any[]} args @returns {{options: SpanOptions, fn: (span: Span) => any}} */
+function readArguments(args) {
+  const at = args.findIndex((one) => typeof one === "function");
+  if (at < 0) throw new TypeError("span() takes a type, a name and a function, or options and a function");
+  const fn = args[at];
+  if (args[0] !== null && typeof args[0] === "object") return { options: args[0], fn };
+  const [type, name] = args.slice(0, at);
+  return { options: { type, name: name ?? (fn.name || type), ...args[at + 1] }, fn };
+}
+
+/**
+ * Trace a function at every call: `traced("tool")(fn)`, or as the decorator of a method. Arguments are its input.
+ * @param {string} [type] @param {string} [name]
+ * @returns {(target: any, key?: any, descriptor?: any) => any}
+ */
+export function traced(type = "custom", name = undefined) {
+  return (target, key, descriptor) => {
+    if (descriptor && typeof descriptor.value === "function") return { ...descriptor, value: tracedFunction(descriptor.value, type, name ?? String(key)) };
+    return tracedFunction(target, type, name ?? String(key?.name ?? (target.name || type)));
+  };
+}
+
+/** @param {Function} fn @param {string} type @param {string} name */
+function tracedFunction(fn, type, name) {
+  /** @this {any} @param {any[]} args */
+  function called(...args) {
+    return traceCall({ options: { type, name, ...(args.length ? { input: args.length === 1 ? args[0] : args } : {}) }, fn: () => fn.apply(this, args) }, false);
+  }
+  Object.defineProperty(called, "name", { value: fn.name, configurable: true });
+  return called;
+}
+
+/** @param {{options: SpanOptions, fn: (span: Span) => any}} call @param {boolean} isRoot @param {Span} [parent] */
+function traceCall({ options, fn }, isRoot, parent) {
+  const one = begun(options, isRoot, parent);
+  if (!one.isOpen) return fn(one);
+  let result;
+  try {
+    result = context.run(one, () => fn(one));
+  } catch (error) {
+    one.end(error ?? new Error(String(error)));
+    throw error;
+  }
+  return followed(one, result);
+}
+
+/** @param {SpanOptions} options @param {boolean} isRoot @param {Span} [parent] @returns {Span} */
+function begun(options, isRoot, parent) {
+  try {
+    if (settings.enabled) return new Span(parent ? { parent, ...options } : options, isRoot, getCurrentSpan());
+  } catch { /* the program goes on without the span */ }
+  return new NoSpan();
+}
+
+/** End the span of a call, or let it last as long as what came back: a promise, an iterator, a stream. @param {Span} one @param {any} result */
+function followed(one, result) {
+  try {
+    if (typeof result?.then === "function") return followedPromise(one, result);
+    const stream = followedStream(one, result);
+    if (stream) return stream;
+  } catch { /* it is the caller's all the same */ }
+  one.finish(result);
+  return result;
+}
+
+/** @param {Span} one @param {any} promise */
+function followedPromise(one, promise) {
+  const settled = promise.then(
+    (/** @type {any} */ value) => {
+      const stream = followedStream(one, value);
+      if (stream) return stream;
+      one.finish(value);
+      return value;
+    },
+    (/** @type {any} */ error) => {
+      one.end(error ?? new Error(String(error)));
+      throw error;
+    },
+  );
+  // A promise of a class of its own (the SDKs' have more methods) stays what it is; ours is for the span alone.
+  if (Object.getPrototypeOf(promise) === Promise.prototype) return settled;
+  settled.catch?.(() => {});
+  return promise;
+}
+
+/** Watch what yields pieces, without taking any: the same object for an iterator, a new one for a ReadableStream. @param {Span} one @param {any} value */
+function followedStream(one, value) {
+  if (value === null || typeof value !== "object") return null;
+  if (runtime.ReadableStream && value instanceof runtime.ReadableStream) return watchedStream(one, value);
+  if (typeof value.next === "function" && (value[Symbol.asyncIterator] || value[Symbol.iterator])) return watchedIterator(one, value);
+  if (typeof value[Symbol.asyncIterator] === "function") return watchedIterable(one, value);
+  return null;
+}
+
+/** Copies what passes, and ends the span with it. */
+class Pieces {
+  /** @param {Span} one */
+  constructor(one) {
+    this.one = one;
+    this.capture = new Capture();
+    this.items = /** @type {any[]} */ ([]);
+    this.count = 0;
+  }
+
+  /** @param {any} item */
+  add(item) {
+    this.count += 1;
+    if (this.count === 1) this.one.noteFirst();
+    if (this.one.captures && this.capture.hasRoom) this.items.push(this.capture.value(item, 0));
+  }
+
+  /** @param {unknown} [error] */
+  end(error) {
+    const { items, count, one } = this;
+    if (count > items.length && items.length) items.push(`… ${count - items.length} more`);
+    if (items.length) one.set({ output: items.every((item) => typeof item === "string") ? items.join("") : items });
+    one.end(error);
+  }
+
+  /** What a step of an iterator gave. @param {any} step */
+  take(step) {
+    if (step?.done) {
+      if (!this.count) this.one.finish(step.value);
+      this.end();
+    } else this.add(step?.value);
+    return step;
+  }
+}
+
+/** @param {Span} one @param {any} iterator a generator or an iterator: its own methods are watched */
+function watchedIterator(one, iterator) {
+  const pieces = new Pieces(one);
+  for (const name of ["next", "return", "throw"]) {
+    const original = iterator[name];
+    if (typeof original === "function") Object.defineProperty(iterator, name, { value: watchedStep(original.bind(iterator), pieces), configurable: true, writable: true });
+  }
+  return iterator;
+}
+
+/** @param {(...args: any[]) => any} advance @param {Pieces} pieces */
+function watchedStep(advance, pieces) {
+  return (/** @type {any[]} */ ...args) => {
+    const { one } = pieces;
+    let step;
+    try {
+      step = context.run(one, () => advance(...args));
+    } catch (error) {
+      pieces.end(error ?? new Error(String(error)));
+      throw error;
+    }
+    if (typeof step?.then !== "function") return pieces.take(step);
+    return step.then((/** @type {any} */ value) => pieces.take(value), (/** @type {any} */ error) => {
+      pieces.end(error ?? new Error(String(error)));
+      throw error;
+    });
+  };
+}
+
+/** @param {Span} one @param {any} iterable such as the SDKs' streams: iterated once, by a method of its class */
+function watchedIterable(one, iterable) {
+  const original = iterable[Symbol.asyncIterator];
+  let isFirst = true;
+  Object.defineProperty(iterable, Symbol.asyncIterator, {
+    configurable: true,
+    value(/** @type {any[]} */ ...args) {
+      const iterator = original.apply(iterable, args);
+      if (!isFirst) return iterator;
+      isFirst = false;
+      return watchedIterator(one, iterator);
+    },
+  });
+  return iterable;
+}
+
+/** @param {Span} one @param {ReadableStream<any>} stream */
+function watchedStream(one, stream) {
+  const pieces = new Pieces(one);
+  const reader = stream.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const step = await context.run(one, () => reader.read());
+        pieces.take(step);
+        if (step.done) controller.close();
+        else controller.enqueue(step.value);
+      } catch (error) {
+        pieces.end(error);
+        throw error;
+      }
+    },
+    cancel(reason) {
+      pieces.end();
+      return reader.cancel(reason);
+    },
+  }, { highWaterMark: 0 });
+}
+
+// ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const WRAPPED = Symbol.for("llmflow.wrapped");
+
+/**
+ * Have the calls of a client carry the current span: of openai, @anthropic-ai/sdk or @google/genai. That client is
+ * changed and returned, no other is. Session, conversation and user go along only where a call goes to LLMFlow.
+ * @template C @param {C} client @returns {C}
+ */
+export function wrap(client) {
+  const known = /** @type {any} */ (client);
+  const google = known?.apiClient;
+  if (typeof google?.apiCall === "function") {
+    const call = google.apiCall;
+    if (!call[WRAPPED]) google.apiCall = Object.assign((/** @type {any} */ url, /** @type {any} */ init, /** @type {any[]} */ ...rest) => call.call(google, url, withHeaders(url, init), ...rest), { [WRAPPED]: true });
+    return client;
+  }
+  if (typeof known?.fetch !== "function") throw new TypeError("wrap() takes a client of openai, @anthropic-ai/sdk or @google/genai");
+  const send = known.fetch;
+  if (!send[WRAPPED]) known.fetch = Object.assign((/** @type {any} */ url, /** @type {any} */ init) => send.call(undefined, url, withHeaders(url, init)), { [WRAPPED]: true });
+  return client;
+}
+
+/** The older name of `wrap`. @template C @param {C} client @returns {C} */
+export function wrapOpenAI(client) {
+  return wrap(client);
+}
+
+/** Add what the call itself does not bring. Never throws. @param {any} url @param {any} init */
+function withHeaders(url, init) {
+  try {
+    const one = getCurrentSpan();
+    if (!one?.spanId) return init;
+    const headers = new Headers(init?.headers);
+    const more = { ...one.headers(), ...(isOurs(url) ? one.labels() : {}) };
+    for (const [name, value] of Object.entries(more)) if (!headers.has(name)) headers.set(name, value);
+    return { ...init, headers };
+  } catch {
+    return init;
+  }
+}
+
+/** Whether LLMFlow may be there: labels name people, and are no business of a provider's. @param {any} url */
+function isOurs(url) {
+  const { hostname } = new URL(typeof url === "string" ? url : url?.url ?? String(url));
+  return ["localhost", "127.0.0.1", "[::1]"].includes(hostname) || hostname === new URL(settings.url).hostname;
+}
+
+// ── copies of values ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** @param {unknown} value */
+function captured(value) {
+  return new Capture(MAX_LABEL_CHARS).value(value, 0);
+}
+
+/** Copies values as JSON has them until its room is used up; one for each input, output and stream. */
+class Capture {
+  constructor(maxChars = MAX_CHARS) {
+    this.chars = maxChars;
+    this.nodes = MAX_NODES;
+    this.above = new Set();
+  }
+
+  get hasRoom() {
+    return this.chars > 0 && this.nodes > 0;
+  }
+
+  /** @param {any} value @param {number} depth @returns {any} */
+  value(value, depth) {
+    this.nodes -= 1;
+    if (value === null || value === undefined || typeof value === "boolean") return value ?? null;
+    if (typeof value === "string") return this.text(value);
+    if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
+    if (typeof value !== "object") return typeof value === "function" ? `<function ${value.name}>` : this.text(String(value));
+    try {
+      return this.object(value, depth);
+    } catch {
+      return "<something that cannot be shown>";
+    }
+  }
+
+  /** @param {string} text */
+  text(text) {
+    const room = Math.max(0, this.chars);
+    this.chars = room - text.length;
+    return text.length <= room ? text : `${text.slice(0, room)}… [${text.length - room} more characters]`;
+  }
+
+  /** @param {any} value @param {number} depth */
+  object(value, depth) {
+    const kind = value.constructor?.name ?? "Object";
+    if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
+    if (value instanceof Error) return this.text(errorText(value));
+    if (value instanceof URL || value instanceof RegExp) return this.text(String(value));
+    if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `<${value.byteLength} bytes>`;
+    if (typeof value.then === "function" || (runtime.ReadableStream && value instanceof runtime.ReadableStream) || (runtime.Response && value instanceof runtime.Response)) return `<${kind}>`;
+    if (depth >= MAX_DEPTH || this.nodes <= 0) return `… [${kind}]`;
+    if (this.above.has(value)) return `<${kind} it is part of>`;
+    this.above.add(value);
+    try {
+      if (Array.isArray(value) || value instanceof Set) return this.items([...value], depth);
+      return this.pairs(value instanceof Map ? [...value].map(([name, one]) => [String(name), () => one]) : Object.keys(value).map((name) => [name, () => value[name]]), depth);
+    } finally {
+      this.above.delete(value);
+    }
+  }
+
+  /** @param {any[]} items @param {number} depth */
+  items(items, depth) {
+    const found = [];
+    for (const item of items.slice(0, MAX_ITEMS)) {
+      found.push(this.value(item, depth + 1));
+      if (!this.hasRoom) break;
+    }
+    if (items.length > found.length) found.push(`… ${items.length - found.length} more`);
+    return found;
+  }
+
+  /** @param {any[]} pairs @param {number} depth */
+  pairs(pairs, depth) {
+    /** @type {Record<string, any>} */
+    const found = {};
+    let count = 0;
+    for (const [key, read] of pairs.slice(0, MAX_ITEMS)) {
+      const name = key.length > MAX_LABEL_CHARS ? `${key.slice(0, MAX_LABEL_CHARS)}…` : key;
+      this.chars -= name.length;
+      const shown = this.value(attempt(read), depth + 1);
+      Object.defineProperty(found, name, { value: shown, enumerable: true, configurable: true, writable: true }); // "__proto__" is a name like any other
+      count += 1;
+      if (!this.hasRoom) break;
+    }
+    if (pairs.length > count) found["…"] = `${pairs.length - count} more`;
+    return found;
+  }
+}
+
+/** @param {() => any} read a getter may throw */
+function attempt(read) {
+  try {
+    return read();
+  } catch {
+    return "<something that cannot be shown>";
+  }
+}
+
+/** @param {any} error */
+function errorText(error) {
+  try {
+    const text = error instanceof Error ? `${error.name}${error.message ? `: ${error.message}` : ""}` : typeof error === "string" ? error : JSON.stringify(captured(error));
+    return text.slice(0, MAX_ERROR_CHARS);
+  } catch {
+    return "an error that cannot be shown";
+  }
+}
+
+// ── delivery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Takes spans and posts them in batches, in the background. */
+class Sender {
+  /** @type {{span: any, weight: number}[]} */
+  waiting = [];
+  weight = 0;
+  sent = 0;
+  dropped = 0;
+  rejected = 0;
+  failedAttempts = 0;
+  #failures = 0; // in a row
+  /** @type {Promise<void> | null} */
+  #sending = null;
+  /** @type {any} */
+  #timer = null;
+  #isDue = 0; // when the timer goes off
+  #hasSpoken = false;
+
+  /** @param {any} span @param {number} weight */
+  put(span, weight) {
+    if (this.waiting.length >= MAX_WAITING_SPANS || this.weight + weight > MAX_WAITING_WEIGHT) {
+      this.dropped += 1;
+      return;
+    }
+    this.waiting.push({ span, weight });
+    this.weight += weight;
+    if (!this.#failures) this.#wake(this.waiting.length >= MAX_BATCH_SPANS ? 0 : LINGER_MS);
+  }
+
+  /** Send what waits; whether all of it arrived. @returns {Promise<boolean>} */
+  async flush() {
+    const lost = this.dropped;
+    const attempts = this.failedAttempts;
+    while (this.waiting.length && this.failedAttempts === attempts) {
+      this.#sleep();
+      await (this.#sending ??= this.#send());
+    }
+    return !this.waiting.length && this.dropped === lost;
+  }
+
+  /** The page goes: a browser still sends a little by itself. */
+  leave() {
+    const { spans, body } = this.#batch(MAX_KEEPALIVE_BYTES);
+    if (!spans.length) return;
+    try {
+      runtime.fetch(`${settings.url}/api/spans`, { method: "POST", headers: this.#headers(), body, keepalive: true }).catch(() => {});
+      this.#take(spans);
+      this.sent += spans.length;
+    } catch { /* it stays where it is */ }
+  }
+
+  /** @param {number} ms */
+  #wake(ms) {
+    const due = performance.now() + ms;
+    if (this.#sending || (this.#timer && this.#isDue <= due)) return;
+    this.#sleep();
+    this.#isDue = due;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#sending ??= this.#send();
+    }, ms);
+    this.#timer?.unref?.(); // the program may end all the same
+  }
+
+  #sleep() {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  async #send() {
+    const { spans, body } = this.#batch(MAX_BATCH_WEIGHT);
+    let pause = 0;
+    try {
+      if (spans.length) pause = await this.#post(spans, body);
+    } finally {
+      this.#sending = null;
+      if (this.waiting.length) this.#wake(pause || (this.waiting.length >= MAX_BATCH_SPANS ? 0 : LINGER_MS));
+    }
+  }
+
+  /** The oldest spans that go into one post. @param {number} room */
+  #batch(room) {
+    const spans = [];
+    const texts = [];
+    let weight = 0;
+    for (const one of this.waiting.slice(0, MAX_BATCH_SPANS)) {
+      const text = prepared(one.span);
+      if (texts.length && weight + text.length > room) break;
+      weight += text.length;
+      spans.push(one);
+      texts.push(text);
+    }
+    return { spans, body: `{"spans":[${texts.join(",")}]}` };
+  }
+
+  #headers() {
+    return { "content-type": "application/json", ...(settings.token ? { "x-llmflow-token": settings.token } : {}) };
+  }
+
+  /** Post a batch; how long to wait before the next attempt where it did not arrive. @param {any[]} spans @param {string} body @returns {Promise<number>} ms */
+  async #post(spans, body) {
+    try {
+      const outside = (/** @type {() => any} */ fn) => context.run(null, fn); // no span of the program's is ours
+      const answer = await outside(() => runtime.fetch(`${settings.url}/api/spans`, { method: "POST", headers: this.#headers(), body, signal: AbortSignal.timeout?.(POST_TIMEOUT_MS) }));
+      const told = await answer.json().catch(() => ({}));
+      if (RETRIED.has(answer.status)) return this.#failed(`answers ${answer.status}`, Number(answer.headers.get("retry-after")) * 1000);
+      this.#failures = 0;
+      this.#take(spans);
+      const refused = answer.ok ? Number(told.rejected ?? 0) : spans.length;
+      this.sent += spans.length - refused;
+      this.rejected += refused;
+      if (refused) this.#say(`${refused} spans were refused: ${told.error ?? told.results?.find((/** @type {any} */ one) => one.error)?.error ?? answer.status}`);
+      return 0;
+    } catch (error) {
+      return this.#failed(`does not answer (${/** @type {any} */ (error)?.cause?.code ?? /** @type {any} */ (error)?.name})`, 0);
+    }
+  }
+
+  /** @param {string} what @param {number} asked ms */
+  #failed(what, asked) {
+    this.failedAttempts += 1;
+    this.#failures += 1;
+    this.#say(`${settings.url} ${what}; spans wait, the program goes on`);
+    return Math.min(MAX_PAUSE_MS, Math.max(asked || 0, FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 10)));
+  }
+
+  /** @param {any[]} spans */
+  #take(spans) {
+    this.waiting.splice(0, spans.length);
+    for (const one of spans) this.weight -= one.weight;
+  }
+
+  /** One line is all that is ever said. @param {string} text */
+  #say(text) {
+    if (this.#hasSpoken) return;
+    this.#hasSpoken = true;
+    runtime.console?.warn?.(`[llmflow] ${text}`);
+  }
+}
+
+/** A span as it is posted, after the user's own hook. @param {any} span */
+function prepared(span) {
+  const { redact } = settings;
+  const shown = redact ? { ...span } : span;
+  for (const part of redact ? /** @type {const} */ (["input", "output", "attributes", "error"]) : []) {
+    if (!(part in shown)) continue;
+    try {
+      shown[part] = redact?.(part, shown[part]);
+      JSON.stringify(shown[part]);
+    } catch {
+      shown[part] = part === "error" ? "[the redact hook failed]" : { redacted: "the hook failed" };
+    }
+  }
+  return JSON.stringify(shown);
+}
+
+const sender = new Sender();
+
+/** Send what waits now; whether all of it arrived. @returns {Promise<boolean>} */
+export function flush() {
+  return sender.flush().catch(() => false);
+}
+
+/** How many spans wait, were sent, were dropped here and rejected there, and failed attempts. */
+export function stats() {
+  return { waiting: sender.waiting.length, sent: sender.sent, dropped: sender.dropped, rejected: sender.rejected, failedAttempts: sender.failedAttempts };
+}
+
+configure();
+if (typeof runtime.process?.on === "function") runtime.process.on("beforeExit", () => { if (sender.waiting.length && !sender.failedAttempts) sender.flush(); });
+runtime.document?.addEventListener?.("visibilitychange", () => { if (runtime.document.visibilityState === "hidden") sender.leave(); });
+runtime.addEventListener?.("pagehide", () => sender.leave());
