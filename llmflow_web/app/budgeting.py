@@ -9,7 +9,6 @@ Without any rule nothing of it is there: the dispatcher has no gate, the ledger 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -155,7 +154,7 @@ class Budgeting:
                 raise
         return next(state for state in self.engine.states() if state["name"] == rule.name)
 
-    async def _apply(self, write: Callable[[sqlite3.Connection], object]) -> None:
+    async def _apply(self, write: Callable[[Any], object]) -> None:
         """Have the writer count for the rules as they are now, then go by them.
 
         Between two batches, so that no row is counted twice or not at all; its answer comes before that of any later
@@ -167,7 +166,7 @@ class Budgeting:
         since_ns = [_since_ns(account, self._clock()) for account in accounts]
         is_first = not self.engine.accounts
 
-        def work(connection: sqlite3.Connection) -> tuple[list[Entry], list[Any], list[Any]]:
+        def work(connection: Any) -> tuple[list[Entry], list[Any], list[Any]]:
             write(connection)
             answers = file.recent_answers(connection, RECENT_ANSWERS) if is_first and accounts else []
             if accounts:
@@ -268,7 +267,7 @@ class Budgeting:
         }
 
 
-def stored_rules(connection: sqlite3.Connection) -> dict[str, JSON]:
+def stored_rules(connection: Any) -> dict[str, JSON]:
     """Return the rules of the database, by name."""
     return file.list_rules(connection)
 
