@@ -256,3 +256,19 @@ def test_arrows_in_the_detail_are_its_own(mock: Maker, new_page: Maker) -> None:
     assert page.locator("dialog").count() == 0
     press(page, "j")
     until(page, "document.activeElement.matches('.traces .row')")
+
+
+def test_forced_colours_keep_what_colour_said(mock: Maker, new_page: Maker) -> None:
+    """Only the current screen and tab are underlined, the live dot is there, the open row has a line around it."""
+    server = mock()
+    page = new_page(forced_colors="active")
+    page.goto(f"{server.url}/traces")
+    page.wait_for_selector(".traces .window > .row:not([hidden]) .c-name")
+    page.click(".traces .window > .row:not([hidden]) .c-name")
+    page.wait_for_selector(".tabs .tab[aria-selected=true]")
+    look = "(selector, name) => getComputedStyle(document.querySelector(selector))[name]"
+    for here, other in ((".nav a[aria-current]", ".nav a:not([aria-current])"), (".tab[aria-selected=true]", ".tab[aria-selected=false]")):  # fmt: skip
+        until(page, f"({look})('{here}', 'borderBottomColor') !== ({look})('{other}', 'borderBottomColor')")
+        until(page, f"({look})('{other}', 'borderBottomColor') === ({look})('body', 'backgroundColor')")
+    until(page, f"({look})('.live i', 'backgroundColor') !== ({look})('body', 'backgroundColor')")
+    until(page, f"({look})('.row[aria-current]', 'outlineStyle') !== 'none'")

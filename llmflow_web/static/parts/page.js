@@ -5,7 +5,8 @@
  */
 import { failure, h, put, stylesheet } from "./dom.js";
 
-const RENEW_MS = 5000; // a screen that follows what comes live is made anew at most this often
+const RENEW_MS = 5000; // a screen that follows what comes live is made anew at most this often,
+const RENEW_SHARE = 10; // and where its figures take long, a tenth of the time
 
 /**
  * @param {HTMLElement} el
@@ -18,16 +19,19 @@ export function mountScreen(el, { head, ask, show, cls = "", styles = [] }) {
   let asking = new AbortController();
   let shown = "";
   let renewal = 0;
+  let took = 0; // ms, for the last answer
 
   /** @param {boolean} [isQuiet] nothing changes unless the answer did, or when it fails */
   async function load(isQuiet = false) {
     asking.abort();
     asking = new AbortController();
     const { signal } = asking;
+    const begun = performance.now();
     if (!isQuiet) page.setAttribute("aria-busy", "true");
     try {
       const [answer] = await Promise.all([ask(signal), ...["/css/screens.css", ...styles].map(stylesheet)]);
       if (signal.aborted) return;
+      took = performance.now() - begun;
       const text = JSON.stringify(answer);
       if (!isQuiet || text !== shown) keeping(() => { put(body); show(body, answer); });
       shown = text;
@@ -57,7 +61,7 @@ export function mountScreen(el, { head, ask, show, cls = "", styles = [] }) {
     /** Something has come that the screen shows. */
     renew() {
       if (document.hidden) return;
-      renewal ||= window.setTimeout(() => { renewal = 0; if (!document.hidden) load(true); }, RENEW_MS);
+      renewal ||= window.setTimeout(() => { renewal = 0; if (!document.hidden) load(true); }, Math.max(RENEW_MS, took * RENEW_SHARE));
     },
     unmount() {
       asking.abort();
