@@ -29,3 +29,8 @@ def make_context(environ: Mapping[str, str]) -> ssl.SSLContext:
         named = f"SSL_CERT_FILE={file}" if file else f"SSL_CERT_DIR={folder}"
         raise UpstreamUnreachable(f"the certificates of {named} could not be read", is_retry_safe=True) from error
     return context
+
+
+def openssl_version() -> str:
+    """Return the version of OpenSSL that speaks for us."""
+    return ssl.OPENSSL_VERSION

@@ -6,6 +6,8 @@
 2    a flag, environment variable or file key is wrong
 130  a second interrupt ended it at once (143: a second SIGTERM)
 141  whoever read what it wrote went away
+
+`llmflow run` ends as its command does; docs/ci.md has its codes.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class Command:
 COMMANDS = {
     "serve": Command("start the proxy and the dashboard (what happens without a command)"),
     "demo": Command("the same with a built-in fake provider and a believable set of calls"),
-    "run": Command("run a command with its calls recorded, capped and summed up: for CI and scripts", "run"),
+    "run": Command("run a command with its calls recorded, capped and summed up", "run"),
     "ls": Command("list calls; takes the words of the dashboard's filter box", "ls"),
     "tail": Command("show calls as they end, live", "tail"),
     "show": Command("show one call: the tree it is in, its figures, its messages", "show"),
@@ -54,8 +56,10 @@ COMMANDS = {
     "replay": Command("send a recorded call once more, edited or by another provider", "replay"),
     "prune": Command("delete traces for good, by age, number, size or filter", "prune"),
     "reprice": Command("work out again what calls cost, by the present prices", "reprice"),
+    "doctor": Command("look at ports, data, prices, keys; say how to mend what is wrong", "doctor"),
     "export": Command("write what is recorded as OTLP, JSON Lines or CSV", "transfer"),
     "import": Command("read such files in", "transfer"),
+    "completion": Command("write the completion of bash, zsh or fish", "completion"),
 }
 SERVERS = ("serve", "demo")
 """The commands that take every setting and start the server here."""
