@@ -1,7 +1,8 @@
 """One exchange as a line of a cassette: what is written of a call, and what is read back. Pure.
 
     {"request": {"provider", "method", "path", "query"?, "headers"?, json | form | text | binary},
-     "response": {"status", "reason"?, "headers", text | events | base64 | json, "arrivals"?, "usage_injected"?}}
+     "response": {"status", "reason"?, "headers", json + "style"? | text | events | base64, "arrivals"?,
+                  "usage_injected"?}}
 
 Codings and framing are undone, secrets are masked, and headers that are new with each answer are left out.
 """
@@ -12,6 +13,7 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from llmflow_web.model import JSON, Header
@@ -49,6 +51,14 @@ _VOLATILE_ENDS = ("-request-id", "-trace-id", "-latency", "-duration")
 _EVENT = re.compile(r".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
 _FIELD_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _FIELD_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
+
+
+_LAYOUTS: Mapping[str, Mapping[str, Any]] = {
+    "": {"separators": (",", ":")},
+    "spaced": {},
+    "indented": {"indent": 2},
+}
+_LETTERS = ("", "ascii")
 
 
 class Malformed(ValueError):
@@ -164,8 +174,9 @@ def _phrase(status: int) -> bytes:
 def _kept_headers(heard: Heard, secrets: Sequence[Secret], *, is_decoded: bool) -> dict[str, str]:
     kept = [(name, line) for name, line in heard.headers if _is_kept(name, heard, is_decoded=is_decoded)]
     headers: dict[str, str] = {}
-    for name, value in redact_headers(kept, secrets):
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    for (_, line), (name, value) in zip(kept, redact_headers(kept, secrets), strict=True):
+        if value.encode("latin-1", "replace") == value_of(line):  # else it holds a secret, and a mask is no value
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
 
@@ -208,12 +219,34 @@ def _response_body(
         return {"base64": b64encode(body).decode("ascii")}
     cut = _cutter(content_type)
     if cut is None:
-        return {"text": redact_bytes(body, secrets).decode(), "arrivals": times[-1][1]}
+        return _readable(redact_bytes(body, secrets).decode()) | {"arrivals": times[-1][1]}
     events = cut(text)
     masked = [redact_bytes(event.encode(), secrets).decode() for event in events]
     if is_spread(masked, secrets):
         raise NotKept("a secret is spread over the events of its answer")
     return {"events": masked, "arrivals": _event_times(events, times)}
+
+
+def _readable(text: str) -> JSON:
+    """Return a text as JSON where it can be written again to the last byte: a diff of that can be read."""
+    value = _json(text.encode())
+    if isinstance(value, (dict, list)):
+        end = "newline" if text.endswith("\n") else ""
+        for layout, letters in product(_LAYOUTS, _LETTERS):
+            style = " ".join(word for word in (layout, letters, end) if word)
+            if written(value, style) == text:
+                return {"json": value, "style": style} if style else {"json": value}
+    return {"text": text}
+
+
+def written(value: Any, style: str = "") -> str:
+    """Write JSON in a style: spaced or indented, ascii, newline; compact without a word. Raises Malformed."""
+    words = set(style.split())
+    if words - {*_LAYOUTS, *_LETTERS, "newline"}:
+        raise Malformed(f"response.style: {style!r} is not made of spaced, indented, ascii, newline")
+    layout = next((layout for layout in _LAYOUTS if layout in words), "")
+    text = json.dumps(value, ensure_ascii="ascii" in words, **_LAYOUTS[layout])
+    return text + "\n" if "newline" in words else text
 
 
 def _text(body: bytes) -> str | None:
@@ -292,16 +325,19 @@ def _pieces(response: JSON) -> tuple[list[bytes], bool]:
         events = response["events"]
         if not isinstance(events, list) or not all(isinstance(one, str) for one in events):
             raise Malformed("response.events is no list of texts")
-        return [one.encode() for one in events], True
-    if "json" in response:  # nobody records it so, but it is how one would write it by hand
-        return [json.dumps(response["json"], ensure_ascii=False, separators=(",", ":")).encode()], False
+        return [one.encode("utf-8", "surrogatepass") for one in events], True
+    if "json" in response:
+        style = response.get("style", "")
+        if not isinstance(style, str) or not is_shallow(response["json"]):
+            raise Malformed("response.style is no text, or response.json is nested too deeply")
+        return [written(response["json"], style).encode("utf-8", "surrogatepass")], False
     body = response.get("text", response.get("base64"))
     if body is None:
         return [], False
     if not isinstance(body, str):
         raise Malformed(f"response.{'text' if 'text' in response else 'base64'} is no text")
     if "text" in response:
-        return [body.encode()], False
+        return [body.encode("utf-8", "surrogatepass")], False
     try:
         return [b64decode(body, validate=True)], False
     except ValueError as error:
@@ -349,9 +385,3 @@ def check_request(request: JSON) -> None:
     form = request.get("form", [])
     if not isinstance(form, list) or not all(isinstance(part, dict) for part in form):
         raise Malformed("request.form is no list of parts")
-
-
-def content_type_of(headers: Sequence[Header]) -> str:
-    """Return a body's media type, lower case, without parameters."""
-    line = next((line for name, line in headers if name == b"content-type"), b":")
-    return value_of(line).decode("latin-1").partition(";")[0].strip().lower()

@@ -16,8 +16,9 @@ from typing import Any
 
 from llmflow_web.model import JSON
 
-MATCHED_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta")
-"""Headers of a request that say what is asked for; no others are looked at."""
+MATCHED_HEADERS = ("anthropic-beta", "openai-beta")
+"""Headers of a request that change what is answered; no others are looked at. Versions come with SDKs and would make
+every cassette useless with the next release of one."""
 
 IGNORED_FIELDS = ("metadata", "prompt_cache_key", "safety_identifier", "user")
 """Members of a JSON body that say for whom or why something is asked, not what."""
