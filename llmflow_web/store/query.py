@@ -24,6 +24,8 @@ _TELLING = (
     "session_id",
     "conversation_id",
     "user_id",
+    "prompt",
+    "prompt_name",
     "tag",
     "model",
     "service_name",
@@ -195,6 +197,23 @@ def _tag(term: Term, value: Value | Ago, _: str, params: list[Any]) -> str:
     return "EXISTS (SELECT 1 FROM span_tags WHERE tag = ? AND start_ns = s.start_ns AND seq = s.seq)"
 
 
+def _prompt(_: Term, value: Value | Ago, plus: str, params: list[Any]) -> str:
+    params.append(value)
+    return f"{plus}s.prompt = ?"
+
+
+def _prompt_name(term: Term, value: Value | Ago, plus: str, params: list[Any]) -> str:
+    """Take a name, a fingerprint with its mark, or either with `@` and a version."""
+    text = str(value)
+    if term.is_pattern and "*" in text:
+        return _text_condition("s.prompt_key" if text.startswith("~") else "s.prompt_name", term, text, params)
+    name, _, version = text.rpartition("@")
+    if not (name and version):
+        return _prompt(term, text, plus, params)
+    params.extend((text, name, text, version))
+    return f"({plus}s.prompt IN (?, ?) AND (+s.prompt = ? OR s.wording = ?))"
+
+
 def _trace(term: Term, value: Value | Ago, plus: str, params: list[Any]) -> str:
     if plus or (term.is_pattern and "*" in str(value)):
         return _text_condition("+s.trace_id", term, str(value), params)
@@ -217,6 +236,8 @@ _SPECIAL: dict[str, Callable[[Term, Value | Ago, str, list[Any]], str]] = {
     "provider": _provider,
     "tag": _tag,
     "trace_id": _trace,
+    "prompt": _prompt,
+    "prompt_name": _prompt_name,
     "has": _has,
     "roots": lambda _, __, plus, ___: f"{plus}s.is_root = 1",
     "joined": lambda _, value, plus, ___: f"{plus}s.joined_to IS {'NOT ' if value else ''}NULL",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -273,7 +273,22 @@ def _holds(term: Term, row: Mapping[str, Any], now_ms: float) -> bool:
 def _is_text(term: Term, value: str, row: Mapping[str, Any]) -> bool:
     if term.field == "provider" and value.endswith(_PASSTHROUGH):
         return row.get("provider") == value.removesuffix(_PASSTHROUGH) and row.get("source") == "passthrough"
+    if term.field == "prompt_name":
+        return _is_prompt(term, value, row)
     have = row.get("tags", ()) if term.field == "tag" else (row.get(term.field),)
+    return _is_one(term, value, have)
+
+
+def _is_prompt(term: Term, value: str, row: Mapping[str, Any]) -> bool:
+    """Compare a name, a fingerprint with its mark, or either with `@` and a version."""
+    if term.is_pattern and "*" in value:
+        return _is_one(term, value, (row.get("prompt_key" if value.startswith("~") else "prompt_name"),))
+    prompt = row.get("prompt_name") or row.get("prompt_key")
+    version = row.get("prompt_version") or row.get("prompt_hash")
+    return prompt is not None and value in (prompt, f"{prompt}@{version}")
+
+
+def _is_one(term: Term, value: str, have: Sequence[Any]) -> bool:
     if term.is_pattern and "*" in value:
         pattern = value.lower().replace("[", "[[]").replace("?", "[?]")
         return any(text is not None and fnmatchcase(text.lower(), pattern) for text in have)
