@@ -247,9 +247,8 @@ export class Span {
   /** @param {string} name @param {any} value */
   #put(name, value) {
     const known = SHORT[/** @type {"name"|"type"} */ (name)] ?? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    if (known === "input" || known === "output") {
-      if (this.#capture) this.#keep(known, value);
-    } else if (known === "tags") this.#tag(value);
+    if (known === "input" || known === "output") this.#keep(known, value);
+    else if (known === "tags") this.#tag(value);
     else if (known === "attributes") for (const key of keysOf(value)) this.#attribute(key, value[key]);
     else if (value === null || value === undefined) delete this.#fields[known];
     else if (known === "error") this.#fields.error = errorText(value);
@@ -388,7 +387,7 @@ export function traced(type = "custom", name = undefined) {
 function tracedFunction(fn, type, name) {
   /** @this {any} @param {any[]} args */
   function called(...args) {
-    return traceCall({ options: { type, name, ...(args.length ? { input: args.length === 1 ? args[0] : args } : {}) }, fn: () => fn.apply(this, args) }, false);
+    return traceCall({ options: { type, name, ...(args.length && settings.capture ? { input: args.length === 1 ? args[0] : args } : {}) }, fn: () => fn.apply(this, args) }, false);
   }
   Object.defineProperty(called, "name", { value: fn.name, configurable: true });
   return called;
@@ -451,7 +450,7 @@ function followedPromise(one, promise) {
 function followedStream(one, value) {
   if (value === null || typeof value !== "object") return null;
   if (runtime.ReadableStream && value instanceof runtime.ReadableStream) return watchedStream(one, value);
-  if (typeof value.next === "function" && (value[Symbol.asyncIterator] || value[Symbol.iterator])) return watchedIterator(one, value);
+  if (/^\[object (Async)?Generator\]$/.test(Object.prototype.toString.call(value))) return watchedIterator(one, value);
   if (typeof value[Symbol.asyncIterator] === "function") return watchedIterable(one, value);
   return null;
 }
@@ -785,6 +784,7 @@ class Sender {
   }
 
   async #send() {
+    await null; // so that whoever began this has noted it
     const { spans, body } = this.#batch(MAX_BATCH_WEIGHT);
     let pause = 0;
     try {
@@ -843,8 +843,9 @@ class Sender {
 
   /** @param {any[]} spans */
   #take(spans) {
-    this.waiting.splice(0, spans.length);
-    for (const one of spans) this.weight -= one.weight;
+    const gone = new Set(spans);
+    for (const one of this.waiting) if (gone.has(one)) this.weight -= one.weight;
+    this.waiting = this.waiting.filter((one) => !gone.has(one));
   }
 
   /** One line is all that is ever said. @param {string} text */
@@ -884,6 +885,7 @@ export function stats() {
 }
 
 configure();
-if (typeof runtime.process?.on === "function") runtime.process.on("beforeExit", () => { if (sender.waiting.length && !sender.failedAttempts) sender.flush(); });
+// Nothing else is left to do: one attempt more, then the program may end.
+if (typeof runtime.process?.once === "function") runtime.process.once("beforeExit", () => { flush(); });
 runtime.document?.addEventListener?.("visibilitychange", () => { if (runtime.document.visibilityState === "hidden") sender.leave(); });
 runtime.addEventListener?.("pagehide", () => sender.leave());

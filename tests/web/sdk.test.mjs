@@ -1,0 +1,289 @@
+// The JavaScript SDK: spans, context, streams and delivery, against a server of the test's own.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createServer } from "node:http";
+import { after, test } from "node:test";
+import { promisify } from "node:util";
+import * as llmflow from "../../llmflow_web/static/sdk/llmflow.js";
+
+const { configure, currentTraceHeaders, flush, generateId, getCurrentSpan, span, stats, trace, traced, wrap, wrapOpenAI } = llmflow;
+const SDK = new URL("../../llmflow_web/static/sdk/llmflow.js", import.meta.url);
+const run = promisify(execFile);
+
+/** A server that keeps what is posted; `answer(n)` gives status and body of the n-th post. */
+async function listen(answer = () => [201, {}]) {
+  const posts = [];
+  const server = createServer((request, response) => {
+    let text = "";
+    request.on("data", (piece) => { text += piece; });
+    request.on("end", () => {
+      const [status, body, headers] = answer(posts.length);
+      posts.push({ spans: JSON.parse(text).spans, headers: request.headers, status });
+      response.writeHead(status, { "content-type": "application/json", ...headers });
+      response.end(JSON.stringify(body));
+    });
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  after(() => { server.closeAllConnections(); server.close(); });
+  const taken = () => posts.filter((post) => post.status < 300).flatMap((post) => post.spans);
+  return { posts, taken, url: `http://127.0.0.1:${server.address().port}`, close: () => { server.closeAllConnections(); return new Promise((resolve) => server.close(resolve)); } };
+}
+
+/** Everything `work` traces, by name. */
+async function recorded(work, options = {}) {
+  const server = await listen();
+  configure();
+  configure({ url: server.url, ...options });
+  await work(server);
+  assert.equal(await flush(), true);
+  configure();
+  return Object.fromEntries(server.taken().map((one) => [one.span_name, one]));
+}
+
+test("a tree stands as it ran: through promises, timers and what runs at once", async () => {
+  const found = await recorded(() => trace("root", async (root) => {
+    assert.equal(getCurrentSpan(), root);
+    await new Promise((resolve) => { setTimeout(resolve, 1); });
+    await Promise.all(["a", "b"].map((name) => span("agent", name, async () => {
+      await null;
+      return span("tool", `${name}-tool`, () => name);
+    })));
+    span({ type: "chain", name: "plain", tags: ["x", "y"], model: "m", promptTokens: 3, completion_tokens: 4, mine: { deep: 1 } }, () => 7);
+    return { done: true };
+  }, { sessionId: "s", userId: "u" }));
+  const { root, a, b, plain } = found;
+  assert.deepEqual([root.span_type, root.parent_id, root.session_id, root.output], ["trace", null, "s", { done: true }]);
+  for (const one of [a, b, plain]) assert.deepEqual([one.parent_id, one.trace_id, one.user_id], [root.id, root.trace_id, "u"]);
+  assert.deepEqual([found["a-tool"].parent_id, found["b-tool"].parent_id, found["a-tool"].output], [a.id, b.id, { result: "a" }]);
+  assert.deepEqual([plain.tags, plain.model, plain.prompt_tokens, plain.completion_tokens, plain.attributes], [["x", "y"], "m", 3, 4, { mine: { deep: 1 } }]);
+  assert.match(root.trace_id, /^[0-9a-f]{32}$/);
+  assert.match(root.id, /^[0-9a-f]{16}$/);
+  assert.equal(getCurrentSpan(), null);
+});
+
+test("the older call shapes", async () => {
+  class Store {
+    constructor() { this.base = 2; }
+
+    times(n) { return n * this.base; }
+  }
+  const descriptor = traced("tool", "multiply")(Store.prototype, "times", Object.getOwnPropertyDescriptor(Store.prototype, "times"));
+  Object.defineProperty(Store.prototype, "times", descriptor);
+  const found = await recorded(() => {
+    assert.equal(span("tool", function lookUp() { return 1; }), 1);
+    assert.equal(new Store().times(21), 42);
+    assert.equal(traced("chain")(function twice(n) { return n * 2; })(4), 8);
+    assert.equal(trace("given", () => 1, { type: "agent", traceId: "my-trace" }), 1);
+    assert.throws(() => span("tool", "name"), TypeError);
+  });
+  assert.equal(found.lookUp.span_type, "tool");
+  assert.deepEqual([found.multiply.input, found.multiply.output], [21, { result: 42 }]);
+  assert.equal(found.twice.span_type, "chain");
+  assert.deepEqual([found.given.span_type, found.given.trace_id], ["agent", "my-trace"]);
+  assert.match(generateId(), /^[0-9a-f]{8}-[0-9a-f]{4}-4/);
+});
+
+test("headers: those of the current span, none outside; a caller's trace is carried on", async () => {
+  assert.deepEqual(currentTraceHeaders(), {});
+  const found = await recorded(() => {
+    const parent = { traceparent: `00-${"ab".repeat(16)}-${"cd".repeat(8)}-01` };
+    span({ type: "agent", name: "w3c", parent }, (one) => {
+      assert.deepEqual(currentTraceHeaders(), { "x-trace-id": "ab".repeat(16), "x-parent-id": one.id, traceparent: `00-${"ab".repeat(16)}-${one.id}-01` });
+    });
+    span({ type: "agent", name: "ours", parent: new Headers({ "x-trace-id": "t-1", "x-parent-id": "p-1" }) }, () => {
+      assert.equal("traceparent" in currentTraceHeaders(), false);
+    });
+    span({ type: "agent", name: "neither", parent: { traceparent: "nonsense" } }, () => {});
+  });
+  assert.deepEqual([found.w3c.trace_id, found.w3c.parent_id], ["ab".repeat(16), "cd".repeat(8)]);
+  assert.deepEqual([found.ours.trace_id, found.ours.parent_id], ["t-1", "p-1"]);
+  assert.equal(found.neither.parent_id, null);
+});
+
+test("errors are recorded and go on as they came", async () => {
+  const wrong = new RangeError("too far");
+  const found = await recorded(async () => {
+    assert.throws(() => span("tool", "sync", () => { throw wrong; }), (error) => error === wrong);
+    await assert.rejects(span("tool", "async", async () => { throw wrong; }), (error) => error === wrong);
+    await assert.rejects(span("tool", "strange", () => Promise.reject(undefined)), (error) => error === undefined);
+    await assert.rejects(span("tool", "stopped", async () => { throw new DOMException("no", "AbortError"); }));
+  });
+  for (const name of ["sync", "async"]) assert.deepEqual([found[name].status, found[name].error, found[name].attributes["exception.type"]], [500, "RangeError: too far", "RangeError"]);
+  assert.equal(found.strange.status, 500);
+  assert.equal(found.stopped.status, 499);
+});
+
+test("streams are watched, not read: generators, the SDKs' streams, ReadableStreams", async () => {
+  const order = [];
+  class Stream { // as those of openai: iterable once, with more methods
+    controller = "mine";
+
+    async *[Symbol.asyncIterator]() { yield { n: 1 }; yield { n: 2 }; }
+  }
+  const found = await recorded(async () => {
+    const letters = span("llm", "generator", function* () { order.push("begun"); yield "a"; yield "b"; return "end"; });
+    assert.deepEqual(order, []);
+    assert.deepEqual([...letters], ["a", "b"]);
+    const pieces = span("llm", "async", async function* () { yield "x"; span("tool", "inside", () => 1); yield "y"; });
+    const got = [];
+    for await (const piece of pieces) got.push(piece);
+    assert.deepEqual(got, ["x", "y"]);
+    const stream = await span("llm", "stream", async () => new Stream());
+    assert.equal(stream.controller, "mine");
+    for await (const chunk of stream) got.push(chunk.n);
+    assert.deepEqual(got, ["x", "y", 1, 2]);
+    const readable = span("tool", "readable", () => new ReadableStream({ start(controller) { controller.enqueue("p"); controller.enqueue("q"); controller.close(); } }));
+    assert.equal(await new Response(readable.pipeThrough(new TextEncoderStream())).text(), "pq");
+    const broken = span("llm", "broken", async function* () { yield "x"; throw new Error("cut"); });
+    await assert.rejects(async () => { for await (const piece of broken) got.push(piece); }, /cut/);
+    for await (const piece of span("llm", "left", async function* () { yield "only"; yield "never"; })) { got.push(piece); break; }
+  });
+  assert.deepEqual([found.generator.output, found.generator.is_stream], [{ result: "ab" }, true]);
+  assert.ok(found.generator.ttft_ms >= 0);
+  assert.deepEqual(found.async.output, { result: "xy" });
+  assert.equal(found.inside.parent_id, found.async.id);
+  assert.deepEqual(found.stream.output, { result: [{ n: 1 }, { n: 2 }] });
+  assert.deepEqual(found.readable.output, { result: "pq" });
+  assert.deepEqual([found.broken.output, found.broken.error], [{ result: "x" }, "Error: cut"]);
+  assert.deepEqual(found.left.output, { result: "only" });
+});
+
+test("a promise of a class of its own stays what it is", async () => {
+  class APIPromise extends Promise {
+    asResponse() { return "raw"; }
+  }
+  const found = await recorded(async () => {
+    const promise = span("llm", "call", () => APIPromise.resolve({ ok: 1 }));
+    assert.equal(promise.asResponse(), "raw");
+    assert.deepEqual(await promise, { ok: 1 });
+    await null;
+  });
+  assert.deepEqual(found.call.output, { ok: 1 });
+});
+
+test("whatever a program hands around is copied, bounded, and never breaks it", async () => {
+  const loop = { name: "loop" };
+  loop.self = loop;
+  const values = {
+    loop, date: new Date(0), big: 10n, map: new Map([["k", new Set([1])]]), bytes: new Uint8Array(9), nan: NaN, fn: function f() {},
+    get broken() { throw new Error("no"); }, long: "x".repeat(300_000), list: Array.from({ length: 2000 }, (_, n) => n), ["__proto__x"]: 1, promise: Promise.resolve(1), error: new TypeError("t"), undefined,
+  };
+  Object.defineProperty(values, "__proto__", { value: { odd: 1 }, enumerable: true });
+  const proxy = new Proxy({}, { ownKeys() { throw new Error("no keys"); } });
+  const changing = { n: 1 };
+  const found = await recorded(() => {
+    span("tool", "values", (one) => { one.set({ input: values, output: proxy, attributes: { changing } }); changing.n = 2; });
+    span("tool", "odd", (one) => { one.set(null).set({ tags: 5, status: "x", promptTokens: -1, model: { a: 1 } }); });
+  });
+  const { input, output, attributes } = found.values;
+  assert.deepEqual([input.loop, input.date, input.big, input.map, input.bytes, input.nan, input.fn], [{ name: "loop", self: "<Object it is part of>" }, "1970-01-01T00:00:00.000Z", "10", { k: [1] }, "<9 bytes>", "NaN", "<function f>"]);
+  assert.equal(input.broken, "<something that cannot be shown>");
+  assert.match(input.long, /more characters\]$/);
+  assert.deepEqual(output, { result: "<something that cannot be shown>" });
+  assert.deepEqual(attributes.changing, { n: 1 });
+  assert.equal(found.odd.status ?? 200, 200);
+});
+
+test("contents are left out, or pass the user's own hook", async () => {
+  const plain = await recorded(() => traced("tool", "quiet")((x) => x)("secret"), { capture: false });
+  assert.deepEqual([plain.quiet.input, plain.quiet.output], [undefined, undefined]);
+  const hook = (part, value) => {
+    if (part === "attributes") throw new Error("broken hook");
+    return JSON.parse(JSON.stringify(value).replaceAll("secret", "[gone]"));
+  };
+  const masked = await recorded(() => traced("tool", "loud")((x) => { getCurrentSpan().set({ mine: "secret" }); return { x }; })("secret"), { redact: hook });
+  assert.deepEqual([masked.loud.input, masked.loud.output, masked.loud.attributes], ["[gone]", { x: "[gone]" }, { redacted: "the hook failed" }]);
+});
+
+test("off: functions run as they are, nothing is sent", async () => {
+  const server = await listen();
+  configure();
+  configure({ url: server.url, enabled: false });
+  assert.equal(trace("root", (one) => { one.set({ model: "m" }); return span("tool", "in", () => currentTraceHeaders()["x-trace-id"] ?? "none"); }), "none");
+  assert.equal(await flush(), true);
+  assert.equal(server.posts.length, 0);
+});
+
+test("batches of 200; refusals are counted; a token goes along", async () => {
+  const server = await listen((n) => n === 0 ? [201, { stored: 199, rejected: 1, results: [{ error: "bad" }] }] : [201, {}]);
+  configure();
+  configure({ url: server.url, token: "tok" });
+  const before = stats();
+  for (let n = 0; n < 450; n += 1) span("tool", `n${n}`, () => n);
+  assert.equal(await flush(), true);
+  assert.deepEqual(server.posts.map((post) => post.spans.length), [200, 200, 50]);
+  assert.equal(server.posts[0].headers["x-llmflow-token"], "tok");
+  assert.deepEqual([stats().sent - before.sent, stats().rejected - before.rejected], [449, 1]);
+});
+
+test("LLMFlow away, busy, back: nothing thrown, memory bounded, what waited arrives", async () => {
+  const gone = await listen();
+  await gone.close();
+  configure();
+  configure({ url: gone.url });
+  const before = stats();
+  for (let n = 0; n < 5000; n += 1) span("tool", "waits", () => n);
+  assert.equal(await flush(), false);
+  assert.equal(stats().waiting, 4000);
+  assert.equal(stats().dropped - before.dropped, 1000);
+  let isBusy = true;
+  const back = await listen(() => isBusy ? [503, { error: "busy" }, { "retry-after": "1" }] : [201, {}]);
+  configure({ url: back.url });
+  assert.equal(await flush(), false);
+  isBusy = false;
+  while (stats().waiting) await flush();
+  assert.equal(back.taken().length, 4000);
+});
+
+test("a wrapped client carries the span, that client alone", async () => {
+  const seen = [];
+  const client = () => ({ baseURL: "", fetch: async (url, init) => { seen.push([String(url), Object.fromEntries(new Headers(init?.headers))]); return new Response("{}"); } });
+  const [mine, other] = [client(), client()];
+  assert.equal(wrapOpenAI(mine), mine);
+  const fetchOnce = mine.fetch;
+  assert.equal(wrap(mine).fetch, fetchOnce);
+  const google = wrap({ apiClient: { apiCall: async (url, init, more) => seen.push([url, Object.fromEntries(init.headers), more]) } });
+  const found = await recorded(() => trace("root", async () => {
+    await mine.fetch("http://localhost:8080/v1/chat/completions", { headers: { "x-trace-id": "own" } });
+    await mine.fetch("https://api.openai.com/v1/models");
+    await other.fetch("http://localhost:8080/v1");
+    await google.apiClient.apiCall("https://example.test", { headers: {} }, 3);
+  }, { sessionId: "s" }));
+  await mine.fetch("http://localhost:8080/outside");
+  const { id } = found.root;
+  assert.deepEqual([seen[0][1]["x-trace-id"], seen[0][1]["x-parent-id"], seen[0][1]["x-llmflow-session-id"]], ["own", id, "s"]);
+  assert.deepEqual([seen[1][1]["x-parent-id"], seen[1][1]["x-llmflow-session-id"]], [id, undefined]);
+  assert.deepEqual([seen[2][1], seen[4][1]], [{}, {}]);
+  assert.deepEqual([seen[3][1]["x-parent-id"], seen[3][2]], [id, 3]);
+  assert.throws(() => wrap({}), TypeError);
+});
+
+test("a program ends by itself: with what waits delivered, and at once where nobody answers", async () => {
+  const server = await listen();
+  const code = `import { trace } from ${JSON.stringify(SDK.href)}; trace("last", () => 1);`;
+  const go = (url) => run(process.execPath, ["--input-type=module", "-e", code], { env: { PATH: process.env.PATH, LLMFLOW_URL: url, LLMFLOW_SERVICE_NAME: "short" } });
+  await go(server.url);
+  assert.deepEqual(server.taken().map((one) => [one.span_name, one.service_name]), [["last", "short"]]);
+  await server.close();
+  const { stderr, stdout } = await go(server.url);
+  assert.equal(stdout, "");
+  assert.equal(stderr.trim().split("\n").length, 1);
+});
+
+test("without AsyncLocalStorage a span is current until the first await, and its handle says where things belong", async () => {
+  const code = `
+    process.getBuiltinModule = () => null;
+    Object.defineProperty(process.versions, "node", { value: "" });
+    const { trace, span, getCurrentSpan, flush } = await import(${JSON.stringify(SDK.href)});
+    await trace("root", async (root) => {
+      span("tool", "before", () => 1);
+      await null;
+      if (getCurrentSpan()) throw new Error("it cannot be known");
+      await root.span("tool", "after", async (self) => { await null; self.span("tool", "deeper", () => 1); });
+    });
+    if (!(await flush())) throw new Error("not delivered");`;
+  const server = await listen();
+  await run(process.execPath, ["--input-type=module", "-e", code], { env: { PATH: process.env.PATH, LLMFLOW_URL: server.url } });
+  const found = Object.fromEntries(server.taken().map((one) => [one.span_name, one]));
+  assert.deepEqual([found.before.parent_id, found.after.parent_id, found.deeper.parent_id], [found.root.id, found.root.id, found.after.id]);
+});
