@@ -75,7 +75,12 @@ def run_command(options: Options, env: Mapping[str, str]) -> int:
 def _configure(stack: ExitStack, options: Options, env: Mapping[str, str], chosen: Plan) -> Config:
     flags = dict(options.flags)
     if "data_dir" not in flags:
-        folder = tempfile.TemporaryDirectory(prefix="llmflow-run-", ignore_cleanup_errors=True)
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="llmflow-run-", ignore_cleanup_errors=True)
+        except OSError as error:
+            raise StartRefused(
+                f"there is no place for a temporary folder: {error}; name one with --data-dir"
+            ) from error
         flags["data_dir"] = [stack.enter_context(folder)]
     for name in ("proxy_port", "dashboard_port"):
         flags.setdefault(name, ["0"])
@@ -126,7 +131,7 @@ class _Run:
             duration_s = time.monotonic() - clock
             self._settle()
             lately = self._read(calls_since, since)
-            limits = _limits(self._house)
+            limits = self._server.ask(lambda: _limits(self._house))
         finally:
             self._server.stop()
         self._note_losses()
@@ -174,18 +179,20 @@ class _Run:
     def _greet(self) -> None:
         if self._config.quiet:
             return
+        console = _console(self._config)
         for warning in (*self._config.warnings, *([self._chosen.relay.warning] if self._chosen.relay.warning else ())):
-            self._console.warning(warning)
+            console.warning(warning)
         proxy, dashboard = self._urls
-        self._console.started(dashboard, proxy)
+        console.started(dashboard, proxy)
         for upstream in self._config.upstreams.values():
-            self._console.note(f"{upstream.name} is {upstream.url} (set by {upstream.origin})")
+            console.note(f"{upstream.name} is {upstream.url} (set by {upstream.origin})")
         for one in self._chosen.upstreams:
             if one.provider not in self._config.upstreams:
-                self._console.note(f"{one.provider} is {one.url} (set by {one.variable})")
+                console.note(f"{one.provider} is {one.url} (set by {one.variable})")
         for name, texts in self._chosen.relay.settings.items():
             if name != "forward_headers" and self._config.origins.get(name, "").startswith("an environment"):
-                self._console.note(f"telemetry goes on to {texts[0].partition('?')[0]}")
+                console.note(f"telemetry goes on to {texts[0].partition('?')[0]}")
+        console.close()  # all of it stands there before the command says its first word
 
     def _run_child(self, signals: Signals) -> int:
         if signals.first is not None:
@@ -232,8 +239,13 @@ async def _quiet(house: House) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-def _limits(_house: House) -> list[Limit]:
-    return []
+async def _limits(house: House) -> list[Limit]:
+    """Tell how the caps stand, on the loop they belong to."""
+    config = house.config
+    if not config.budgets and not any((config.max_cost, config.max_calls, config.max_tokens)):
+        return []
+    caps = house.budgets.caps()
+    return [Limit(cap.name, cap.limit, cap.used, cap.is_exceeded, cap.refused) for cap in caps]
 
 
 def _console(config: Config) -> Console:
@@ -256,7 +268,7 @@ def _tell(options: Options, env: Mapping[str, str], outcome: Outcome, *, is_sile
     if not is_silent:
         _say(text(outcome))
     elif outcome.exit_code:
-        _say("\n".join([*(limit.told for limit in outcome.limits if limit.is_exceeded), *outcome.notes]))
+        _say("\n".join([*(f"exceeded {limit.told}" for limit in outcome.limits if limit.is_exceeded), *outcome.notes]))
     for told in failed:
         _say(f"llmflow: {told}")
     return outcome.exit_code or (EXIT_NO_REPORT if failed else 0)

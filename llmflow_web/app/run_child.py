@@ -95,9 +95,12 @@ class Child:
         """Start the command with our standard streams. Raises CannotRun."""
         if _IS_LINUX:
             _adopt_orphans()
-        group = {"process_group": 0} if self._has_own_group else {}
+        argv = _executable(self._argv, self._env)
+        group = 0 if self._has_own_group else None
         try:
-            self._process = subprocess.Popen(_executable(self._argv, self._env), env=self._env, **group)  # type: ignore[call-overload]  # noqa: S603
+            # close_fds: what a shell hands over beside the three streams (make's job server, <(…)) is the command's;
+            # ours are closed by the system, as Python opens them that way.
+            self._process = subprocess.Popen(argv, env=self._env, close_fds=False, process_group=group)  # noqa: S603
         except FileNotFoundError:
             raise CannotRun(f"{self._argv[0]}: there is no such command", EXIT_NOT_FOUND) from None
         except OSError as error:

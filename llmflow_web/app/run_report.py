@@ -146,7 +146,7 @@ def _count(value: float) -> str:
 
 
 def _money(value: float) -> str:
-    return f"${value:.4f}" if value >= 0.00005 or not value else f"${value:.2g}"
+    return f"${value:.4f}" if value >= 0.01 or not value else f"${value:.6f}"
 
 
 # ── Markdown ─────────────────────────────────────────────────────────────────────────────────────────────────────────

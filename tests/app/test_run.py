@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from fake_upstream import FakeUpstream, answer
-from run_help import environment, python, run
+from run_help import PATIENCE_S, environment, python, run, words
 
 CALL = """
 import json, os, urllib.request
@@ -35,6 +37,30 @@ def test_the_command_is_left_as_it_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [temp]  # no ~/.llmflow either
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", int(proxy.rpartition(":")[2])), 5).close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors as POSIX has them")
+def test_what_a_shell_hands_over_reaches_the_command(tmp_path: Path) -> None:
+    """A pipe beside the three streams (make's job server, a shell's <(…)) is the command's; none of ours is."""
+    script = """
+import os, sys
+def is_open(number):
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+given = int(sys.argv[1])
+print(os.read(given, 9), [number for number in range(3, 256) if is_open(number) and number != given])
+"""
+    ours, theirs = os.pipe()
+    os.write(theirs, b"hello")
+    command = words([], [*python(script), str(ours)])
+    with subprocess.Popen(command, pass_fds=[ours], env=environment(tmp_path), stdout=-1, stderr=-1) as process:
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    os.close(theirs)
+    os.close(ours)
+    assert said == b"b'hello' []\n"
 
 
 def test_calls_are_summed_up_in_every_form(upstream: FakeUpstream, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_run_without_calls_says_so() -> None:
 def test_a_limit_tells_its_overshoot() -> None:
     """What was used, allowed, over and refused."""
     limit = Limit("max_cost", 0.01, 0.0123, True, refused=2)
-    assert limit.told == "max_cost: $0.0123 of $0.0100, $0.0023 over; 2 calls refused"
+    assert limit.told == "max_cost: $0.0123 of $0.0100, $0.002300 over; 2 calls refused"
     assert "exceeded max_cost" in text(outcome(limits=[limit]))
     assert Limit("max_calls", 5, 5, True, refused=1).told == "max_calls: 5 of 5; 1 call refused"
 

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from llmflow_web.app import kinds
 from llmflow_web.app.cli.parser import add_config, add_setting, add_upstream
-from llmflow_web.app.settings import SETTINGS
+from llmflow_web.app.settings import BUDGETS, CASSETTES, DATA, SETTINGS, UPSTREAMS
 from llmflow_web.errors import ConfigError
+
+_FIRST = (BUDGETS, CASSETTES, UPSTREAMS, DATA)
+_OTHERWISE: Mapping[str, Mapping[str, Any]] = {
+    "proxy_port": {"shown_default": "a free one"},
+    "dashboard_port": {"shown_default": "a free one"},
+    "data_dir": {"shown_default": "a folder that goes away at the end"},
+    "price_refresh": {"default": False},
+    "quiet": {"help": "No addresses and no table, only what failed."},
+    "verbose": {"help": "A line for each call, settings and paths."},
+}
+"""What is otherwise than in a server that stays."""
 
 _HELP = """\
 Run COMMAND with its LLM calls recorded, and tell what they cost.
 
-Starts LLMFlow on free ports, sets the variables by which SDKs and agents find their providers (OPENAI_BASE_URL,
-ANTHROPIC_BASE_URL …), runs COMMAND and ends with its exit code. What is recorded goes away at the end, unless
---data-dir names a folder. docs/ci.md has the variables, the reports and the exit codes."""
+Starts LLMFlow on free ports, sets the variables by which SDKs and agents
+find their providers (OPENAI_BASE_URL, ANTHROPIC_BASE_URL …), runs COMMAND and
+ends with its exit code. What is recorded goes away at the end, unless
+--data-dir names a folder. docs/ci.md has variables, reports and examples."""
 
 _EPILOG = """\
 exit codes:
@@ -74,7 +87,7 @@ def make_parser(command: str) -> argparse.ArgumentParser:
         action="append",
         nargs="+",
         metavar="FORM=FILE",
-        help="Write a report: md=FILE, json=FILE or junit=FILE. Can be given several times.",
+        help="Write a report: md=FILE, json=FILE or junit=FILE; also as two words. Can be given several times.",
     )
     parser.add_argument(
         "--leave",
@@ -89,15 +102,17 @@ def make_parser(command: str) -> argparse.ArgumentParser:
         help="Time the command has to end after SIGTERM or SIGHUP, and what it left running after its end. [10s]",
     )
     add_config(parser)
-    groups: dict[str, argparse._ArgumentGroup] = {}
+    groups = {name: parser.add_argument_group(name) for name in _groups()}
     for setting in SETTINGS:
         if setting.name not in NOT_TAKEN:
-            group = groups.get(setting.group)
-            if group is None:
-                group = groups[setting.group] = parser.add_argument_group(setting.group)
-            add_setting(group, setting)
-    add_upstream(groups["Upstreams and keys"])
+            add_setting(groups[setting.group], replace(setting, **_OTHERWISE.get(setting.name, {})))
+    add_upstream(groups[UPSTREAMS])
     return parser
+
+
+def _groups() -> list[str]:
+    """Return the groups of settings, first those that a run is made for."""
+    return list(dict.fromkeys([*_FIRST, *(setting.group for setting in SETTINGS)]))
 
 
 def _time(text: str) -> float:
