@@ -35,6 +35,7 @@ from llmflow_web.model import (
     Span,
     Stored,
 )  # fmt: skip
+from llmflow_web.record.prompts import tell_prompt
 from llmflow_web.store import commit, files
 from llmflow_web.store import counters as counting
 from llmflow_web.store.search import feed
@@ -51,6 +52,10 @@ WORDS = (
     "the weather north harbour train ticket lisbon invoice refund summary answer question table city history garden "
     "price engine morning letter river contract paragraph library museum window morning bicycle travel kitchen orchard"
 ).split()
+SYSTEMS = [
+    "You are brief.", "You are a travel agent for trains. Answer in one sentence.", "Translate what follows to French, word by word.",
+    "Write the summary of a letter in three points. Leave out names.", "You check invoices. Say which lines are wrong, and why.",
+]  # fmt: skip
 NEEDLE = "zanzibar"  # stands in one call of a thousand
 
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
@@ -101,14 +106,24 @@ class Maker:
         )  # fmt: skip
         asked = {
             "model": model,
-            "messages": [{"role": "system", "content": "You are brief."}, {"role": "user", "content": question}],
+            "messages": [{"role": "system", "content": self.system(number)}, {"role": "user", "content": question}],
         }
+        if number % 7 == 3:
+            span.prompt_name, span.prompt_version = "summary", f"1.{3 * number // self.traces}"
+        asked_part = part(PART_REQUEST, asked)
+        tell_prompt(span, [asked_part])
         said: JSON = {"error": {"message": span.error}} if failed else {
             "id": span.response_id, "object": "chat.completion", "model": model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": sent, "completion_tokens": got, "total_tokens": sent + got},
         }  # fmt: skip
-        return Row(span, [part(PART_REQUEST, asked), part(PART_RESPONSE, said)])
+        return Row(span, [asked_part, part(PART_RESPONSE, said)])
+
+    def system(self, number: int) -> str:
+        """Return a system message; some are edited in the course of the week."""
+        kind = number % 11 % len(SYSTEMS)
+        week = 4 * number // self.traces
+        return SYSTEMS[kind] + (f" Be {WORDS[week + kind]} about it." if kind and week else "")
 
     def calls(self) -> Iterator[Row]:
         """Yield the week's calls, oldest first."""
