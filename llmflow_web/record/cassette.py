@@ -94,6 +94,7 @@ class Cassette:
         self.may_play = terms.mode != "record"
         self.may_send = terms.mode != "replay"
         self.is_timed = terms.is_timed
+        self.is_tidied = False  # at its end a recording cassette lets go of what was not recorded again
         self._terms = terms
         self._secrets = tuple(secrets)
         self._read: list[Recording] = self._load(is_needed=needs_file and not self.may_send)
@@ -240,7 +241,7 @@ class Cassette:
         last: dict[bytes, int] = {one.key: one.place for one in self._new}
         return [one for one in self._new if not (_is_retried(one) and last[one.key] >= one.ended)]
 
-    def prune(self) -> None:
+    def _prune(self) -> None:
         """Let go of what was read and not recorded again in this run."""
         if self._writer is None or self.may_play:
             return
@@ -260,6 +261,8 @@ class Cassette:
 
     def close(self) -> None:
         """Write the rest."""
+        if self.is_tidied:
+            self._prune()
         if self._writer is not None:
             self._writer.close()
 
