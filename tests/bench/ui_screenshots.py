@@ -148,11 +148,14 @@ class Demo:
         trace = max(rows, key=lambda row: row["span_count"])["trace_id"]
         spans = [row for row in rows if row["trace_id"] == trace and row["span_type"] == "llm"]
         said = f"/traces/{trace}?span={spans[-1]['id']}"
+        booking = next(row["trace_id"] for row in rows if row["span_name"] == "answer booking question")
+        answers = [row for row in rows if row["trace_id"] == booking and row["span_type"] == "llm"]
+        tools = f"/traces/{booking}?span={max(answers, key=lambda row: row['timestamp'])['id']}&tab=messages"
         failed = next(row for row in rows if row["status"] >= 400 and row["source"] == "proxy")
         chats = [row["trace_id"] for row in rows if row["session_id"] == "chat-4711"]
         return {
             "traces": "/traces", "filtered": "/traces?q=model%3Agpt-4o%20-refund&status=success&since=7d", "nothing": "/traces?q=nothingofthesort",
-            "trace": f"/traces/{trace}", "messages": f"{said}&tab=messages", "raw": f"{said}&tab=raw", "attributes": f"{said}&tab=attributes", "cost": f"{said}&tab=cost",
+            "trace": f"/traces/{trace}", "messages": tools, "raw": f"{said}&tab=raw", "attributes": f"{said}&tab=attributes", "cost": f"{said}&tab=cost",
             "failed": f"/traces/{failed['trace_id']}", "diff": f"/diff/{chats[0]}/{chats[1]}", "sessions": "/sessions", "session": "/sessions/chat-4711",
             "analytics": "/analytics?since=7d", "logs": "/logs", "metrics": "/metrics", "metric": f"/metrics?name={quote('claude_code.token.usage')}", "models": "/models",
             "timeline": "/timeline", "setup": "/setup", "help": "/traces", "unknown": f"/traces/{0xBAD:032x}",
