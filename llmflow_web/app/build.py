@@ -100,7 +100,7 @@ class House:
         )
         self.recorder = Recorder(self.database, _queue_limits(config))
         self.client = HttpClient(_client_limits(config), environ=env)
-        self.cassette = cassette or open_cassette(config, self.upstreams, console.error)
+        self.cassette = open_cassette(config, self.upstreams, console.error) if cassette is None else cassette
         self.dispatcher = Dispatcher(
             client_with(self.cassette, self.client, self.upstreams),
             self.recorder,
