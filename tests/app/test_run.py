@@ -86,6 +86,19 @@ def test_calls_are_summed_up_in_every_form(upstream: FakeUpstream, tmp_path: Pat
     assert any("gpt-4o-mini" in case.attrib["name"] for case in cases)
 
 
+def test_a_cassette_plays_without_an_upstream(tmp_path: Path) -> None:
+    """What one run recorded, the next one answers with: the upstream is down, no key is there, the output is the same."""
+    cassette = tmp_path / "calls.jsonl"
+    command = python(f"{CALL}\nprint(call()); print(call(stream=True))")
+    with FakeUpstream.openai() as upstream:
+        env = environment(tmp_path, OPENAI_BASE_URL=f"{upstream.url}/v1")
+        recorded = run(["--cassette", str(cassette), "--cassette-mode", "record"], command, env)
+    assert recorded.code == 0, recorded.err
+    played = run(["--cassette", str(cassette)], command, env)
+    assert (played.code, played.out) == (0, recorded.out), played.err
+    assert "gpt-4o-mini" in played.err
+
+
 def test_a_folder_is_kept_and_only_this_run_is_told_of(upstream: FakeUpstream, tmp_path: Path) -> None:
     """With --data-dir two runs are in one database; the second one's report has its own calls alone."""
     env = environment(tmp_path, OPENAI_BASE_URL=f"{upstream.url}/v1")
