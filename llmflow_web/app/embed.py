@@ -68,7 +68,8 @@ def make_flow(
     open_deck: Callable[[Config], Cassette] | None = None,
 ) -> Flow:
     """Do what `serve` does. open_deck: opens a cassette in place of the one that is set."""
-    flags = _flags({"price_refresh": False, "quiet": True, "stop_grace": 1.0, **settings})
+    usual = {"proxy_port": 0, "dashboard_port": 0, "price_refresh": False, "quiet": True, "stop_grace": 1.0}
+    flags = _flags({**usual, **settings})
     flags["upstream"] = [f"{name}={url}" for name, url in (upstreams or {}).items()]
     with contextlib.ExitStack() as stack:
         if data_dir is None:
