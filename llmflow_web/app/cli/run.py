@@ -35,7 +35,8 @@ ends with its exit code. What is recorded goes away at the end, unless
 
 _EPILOG = """\
 exit codes:
-  the command's own; 128 + N if signal N ended it; 126 it cannot be run; 127 it was not found
+  the command's own; 128 + N if signal N ended it
+  126 it cannot be run, 127 it was not found
   1  LLMFlow could not start, or a report could not be written
   2  an option is wrong
   3  the command ended with 0, but a cap (--max-cost …) was passed"""
