@@ -8,7 +8,7 @@ import pytest
 
 from llmflow_web.app import run as running
 from llmflow_web.app.cli import run
-from llmflow_web.app.cli.run import make_parser
+from llmflow_web.app.cli.ci import make_parser
 from llmflow_web.app.run import NOT_TAKEN, Options
 from llmflow_web.app.settings import SETTINGS
 
