@@ -34,7 +34,7 @@ def test_every_screen_stands_in_the_header(mock: Maker, new_page: Maker) -> None
     """The screens in their order, the totals, and the one that is shown is marked."""
     page = opened(new_page, f"{mock().url}/traces")
     names = page.eval_on_selector_all(".nav a", "(all) => all.map((one) => one.textContent)")
-    assert names == ["Traces", "Sessions", "Analytics", "Logs", "Metrics", "Models", "Timeline", "Setup"]
+    assert names == ["Traces", "Sessions", "Analytics", "Logs", "Metrics", "Models", "Budgets", "Timeline", "Setup"]
     assert page.eval_on_selector_all(".nav [aria-current=page]", "(all) => all.map((one) => one.textContent)") == [
         "Traces"
     ]

@@ -154,6 +154,9 @@ export class Live extends EventTarget {
       case "stats_update":
         this.#tell("stats", body);
         break;
+      case "budget":
+        this.#tell("budget", body);
+        break;
       case "log":
       case "metric":
         this.#others(message.type, message.rows, message.left_out);

@@ -31,7 +31,7 @@ export function mount(el, state) {
   const typed = debounce(300, () => go({ q: box.value.trim() }, true));
   box.addEventListener("input", typed);
   const screen = mountScreen(el, {
-    cls: "analytics", head: [h("h1", null, "Analytics"), range, h("label", { class: "search" }, icon("search"), box)],
+    cls: "analytics", head: [h("h1", null, "Analytics"), h("a", { href: "/budgets" }, "Budgets"), range, h("label", { class: "search" }, icon("search"), box)],
     ask: (signal) => ask(chosen(state.route.search), signal), show: (body, answer) => show(body, answer, chosen(state.route.search), go),
   });
   // the totals tell that something has come; a figure that is being looked at stays
