@@ -150,15 +150,12 @@ def _widths(columns: Sequence[Column], texts: Sequence[Sequence[str]], width: in
     widths = [
         max([width_of(column.title), *(width_of(row[index]) for row in texts)]) for index, column in enumerate(columns)
     ]
+    widths = [min(one, width) if column.least else one for one, column in zip(widths, columns, strict=True)]
     over = sum(widths) + len(GAP) * (len(columns) - 1) - width
     while over > 0:
-        spare = {index: widths[index] - (column.least or 0) for index, column in enumerate(columns) if column.least}
-        widest = max(spare, key=lambda index: (spare[index] > 0, widths[index]), default=-1)
-        if widest < 0 or spare[widest] <= 0:
+        spare = [index for index, column in enumerate(columns) if column.least and widths[index] > column.least]
+        if not spare:
             break
-        # Down to the next wider one, so that a long preview gives before a model's name does.
-        others = [widths[index] for index in spare if spare[index] > 0 and widths[index] < widths[widest]]
-        step = min(over, spare[widest], max(1, widths[widest] - max(others, default=0)))
-        widths[widest] -= step
-        over -= step
+        widths[max(spare, key=lambda index: widths[index])] -= 1
+        over -= 1
     return widths

@@ -17,8 +17,8 @@ def make_parser(command: str) -> argparse.ArgumentParser:
     parser = make(
         command,
         "[options]",
-        "Look at ports, data, prices, keys and the environment, and say how to mend what is\n"
-        "wrong. Ends with 1 when something is.",
+        "Look at ports, data, prices, keys and the environment, and say how to mend\n"
+        "what is wrong. Ends with 1 when something is.",
         "llmflow doctor",
         "llmflow doctor --online",
         "llmflow doctor --json | jq '.findings[] | select(.level != \"ok\")'",

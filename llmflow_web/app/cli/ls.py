@@ -15,6 +15,7 @@ from llmflow_web.app.cli.options import (
     filter_text,
     out_for,
     read_args,
+    say_notes,
 )
 from llmflow_web.app.cli.options import make_parser as make
 from llmflow_web.app.cli.render_list import call_lines
@@ -30,7 +31,7 @@ def make_parser(command: str) -> argparse.ArgumentParser:
     parser = make(
         command,
         "[FILTER ...] [options]",
-        "List calls, the newest first, as the dashboard does: the first span of each trace.",
+        "List calls, the newest first: as the dashboard does, the first span of each\ntrace.",
         "llmflow ls",
         "llmflow ls model:gpt-4o 'cost>0.01' -status:error --since 24h",
         "llmflow ls '\"refund policy\"' --limit 5",
@@ -69,6 +70,7 @@ def run(command: str, argv: Sequence[str]) -> int:
 
 
 def _list(source: Source, params: dict[str, str], limit: int, out: Out) -> int:
+    say_notes(params["filter"], out)
     if out.is_json:
         for row in _rows(source, params, limit, out):
             out.value(row)

@@ -90,6 +90,14 @@ def filter_text(options: argparse.Namespace) -> str:
     return f'{options.filter} since:"{since}"'.strip()
 
 
+def say_notes(text: str, out: Out) -> None:
+    """Say what of a filter was not understood."""
+    from llmflow_web.wire.grammar import parse_filter
+
+    for note in parse_filter(text).notes:
+        out.note(note)
+
+
 def check_moment(flag: str, text: str) -> None:
     """Raise ConfigError when a text is no time."""
     from llmflow_web.wire.grammar import parse_filter

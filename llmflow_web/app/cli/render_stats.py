@@ -31,7 +31,10 @@ def stats_lines(found: JSON, width: int, paint: Paint) -> list[str]:
         lines.append(paint(f"… {found['more']} more: --limit shows them", "dim"))
     unpriced = found["total"]["unpriced_count"]
     if unpriced:
-        lines.append(paint(f"{unpriced:,} calls have no known price and are missing from the cost", "yellow"))
+        said = (
+            "1 call has no known price and is" if unpriced == 1 else f"{unpriced:,} calls have no known price and are"
+        )
+        lines.append(paint(f"{said} missing from the cost", "yellow"))
     if found["note"]:
         lines.append(paint(str(found["note"]), "dim"))
     return lines
@@ -56,5 +59,7 @@ def _cost(figures: JSON) -> str:
     cost = figures["cost"] or 0.0
     if figures["unpriced_count"] and not cost:
         return "?"
+    if not cost and not figures["total_tokens"]:
+        return "-"
     text = f"${cost:,.2f}" if cost >= 100 else short_cost(cost)
     return f"{text}+?" if figures["unpriced_count"] else text

@@ -23,8 +23,8 @@ def make_parser(command: str) -> argparse.ArgumentParser:
         command,
         "[FILTER ...] [options]",
         "Work out again what calls cost, by the prices of today.\n"
-        "Without --apply nothing is changed. What a provider reported itself stays, and so\n"
-        "does every figure that can no longer be worked out; the old one stays on record.",
+        "Without --apply nothing is changed. What a provider reported itself stays, and\n"
+        "so does what can no longer be worked out; the old figure stays on record.",
         "llmflow reprice",
         "llmflow reprice model:gpt-5* --since 30d",
         "llmflow reprice --apply",

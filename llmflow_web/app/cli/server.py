@@ -70,7 +70,7 @@ class ServerSource:
         headers = answer.headers
         return Answer(
             answer.value,
-            str(headers.get("x-llmflow-note") or ""),
+            _without_filter_notes(str(headers.get("x-llmflow-note") or "")),
             headers.get("x-llmflow-next-cursor"),
             int(headers.get("x-llmflow-change") or 0),
         )
@@ -122,6 +122,13 @@ class ServerSource:
             if is_used and method == "GET":  # it may have been closed while nothing was asked
                 return self._send(method, path, body, more)
             raise LLMFlowError(f"{self.where} cannot be reached: {error or type(error).__name__}.") from error
+
+
+def _without_filter_notes(note: str) -> str:
+    """Leave out what is said of the filter: the commands read it themselves, and a header has no “”."""
+    return "; ".join(
+        one for one in note.split("; ") if one and "searched as text" not in one and "terms were" not in one
+    )
 
 
 class _Answered:

@@ -22,7 +22,7 @@ Params = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a question. `note`: a sentence the reader should see; `cursor`: where a list goes on."""
+    """What came of a question. `note`: a sentence about a list, not about its filter; `cursor`: where it goes on."""
 
     value: Any
     note: str = ""
@@ -157,8 +157,7 @@ def _list(connection: Any, params: Params) -> Answer:
 
     chosen = Filter.from_query(params)
     found = list_spans(connection, chosen, Page.from_query(params))
-    notes = [*chosen.notes, *([found.note] if found.note else [])]
-    return Answer(found.rows, "; ".join(notes), found.next_cursor, found.change)
+    return Answer(found.rows, found.note or "", found.next_cursor, found.change)
 
 
 def _detail(connection: Any, params: Params, key: str) -> Answer:
@@ -252,14 +251,14 @@ def whole_key(source: Source, key: str) -> str:
 
 
 def _beginning_with(source: Source, key: str) -> list[str]:
-    """Return the ids that begin so, of traces first: one id that is both a trace's and a span's is one."""
+    """Return the ids that begin so, those of traces first."""
     if "*" in key:
         return []
-    found: dict[str, str] = {}
+    found: dict[str, None] = {}
     for field, word in (("trace_id", "trace"), ("id", "span")):
         rows = source.get("/api/traces", {"filter": f'{word}:"{key}*"', "limit": "200"}).value
         for row in rows:
-            if str(row[field]).startswith(key):
-                found.setdefault(row[field], row["trace_id"])
-    # Where a trace is meant by its own id and by its only span's, it is one thing.
+            is_meant = field == "id" and row["is_root"] and row["trace_id"] in found  # by its trace's id already
+            if str(row[field]).startswith(key) and not is_meant:
+                found[row[field]] = None
     return list(found)[:MAX_CANDIDATES]

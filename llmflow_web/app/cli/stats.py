@@ -6,7 +6,17 @@ import argparse
 import re
 from collections.abc import Sequence
 
-from llmflow_web.app.cli.options import Out, add_filter, config_from, count_of, ending, filter_text, out_for, read_args
+from llmflow_web.app.cli.options import (
+    Out,
+    add_filter,
+    config_from,
+    count_of,
+    ending,
+    filter_text,
+    out_for,
+    read_args,
+    say_notes,
+)
 from llmflow_web.app.cli.options import make_parser as make
 from llmflow_web.app.cli.render_stats import stats_lines
 from llmflow_web.app.cli.sources import Source, source_for
@@ -78,7 +88,7 @@ def _stats(source: Source, params: dict[str, str], limit: int, out: Out) -> int:
         "more": groups["more"],
         "note": groups["note"],
     }
-    _say_notes(params["filter"], out)
+    say_notes(params["filter"], out)
     if out.is_json:
         out.value(found)
     elif found["total"]["requests"]:
@@ -86,10 +96,3 @@ def _stats(source: Source, params: dict[str, str], limit: int, out: Out) -> int:
     else:
         out.note("nothing passes the filter" if params["filter"] else "nothing has been recorded yet")
     return 0
-
-
-def _say_notes(text: str, out: Out) -> None:
-    from llmflow_web.wire.grammar import parse_filter
-
-    for note in parse_filter(text).notes:
-        out.note(note)

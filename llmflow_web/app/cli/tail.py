@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from llmflow_web.app.cli.options import Out, add_filter, config_from, ending, out_for, read_args
+from llmflow_web.app.cli.options import Out, add_filter, config_from, ending, out_for, read_args, say_notes
 from llmflow_web.app.cli.options import make_parser as make
 from llmflow_web.app.cli.render_list import tail_line
 from llmflow_web.app.cli.sources import FileSource, Source, server_url
@@ -59,6 +59,7 @@ def run(command: str, argv: Sequence[str]) -> int:
         signal.signal(signal.SIGTERM, _interrupt)
 
     def work() -> int:
+        say_notes(options.filter, tail.out)
         with suppress(KeyboardInterrupt):
             tail.follow()
         return 0
@@ -76,7 +77,7 @@ class _Tail:
     def __init__(self, config: Config, options: argparse.Namespace, out: Out) -> None:
         self._config = config
         self._options = options
-        self._out = out
+        self.out = out
         self._shown: dict[str, None] = {}
         self._change = -1
         self._said = ""
@@ -142,8 +143,6 @@ class _Tail:
             return
         lines = self._options.lines
         page = source.get("/api/traces", {"filter": self._options.filter, "joined": "0", "limit": str(max(1, lines))})
-        if page.note:
-            self._out.note(page.note)
         self._take("new", list(reversed(page.value[:lines])))
         self._change = page.change
 
@@ -160,13 +159,13 @@ class _Tail:
 
     def _write(self, row: JSON) -> None:
         self._said = ""
-        if self._out.is_json:
-            self._out.value(row)
+        if self.out.is_json:
+            self.out.value(row)
         else:
-            self._out.lines([tail_line(row, self._out.width, self._out.paint)])
+            self.out.lines([tail_line(row, self.out.width, self.out.paint)])
         sys.stdout.flush()
 
     def _say(self, sentence: str) -> None:
         if sentence != self._said:
             self._said = sentence
-            self._out.note(sentence)
+            self.out.note(sentence)
