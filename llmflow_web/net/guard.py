@@ -31,6 +31,7 @@ MAX_REMEMBERED = 1000
 _LOOKED_AT = frozenset({b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode"})
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _INGEST = frozenset({"/api/spans", "/api/import", *OTLP_PATHS})
+_OPEN = _INGEST | {"/sdk/llmflow.js"}  # to pages of this machine, whatever their port
 _HEALTH = frozenset({"/health", "/api/health"})
 _LOOPBACK = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|\[::1\]|\[::ffff:127(?:\.\d{1,3}){3}\]")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?")
@@ -183,7 +184,7 @@ class Guard:
         if found is not None:
             if _is_same(found, host.decode("latin-1").lower()):
                 return None
-            is_open = door is not Door.DASHBOARD or call.path in _INGEST
+            is_open = door is not Door.DASHBOARD or call.path in _OPEN
             if is_open and found[1] in _PORTS and is_loopback_name(found[2].rstrip(".")):
                 return None
         shown = origin if found else "null"

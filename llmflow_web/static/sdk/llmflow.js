@@ -1,8 +1,7 @@
 // @ts-check
 /**
  * LLMFlow's tracing SDK: one ES module without dependencies, for Node 18 and newer, Deno, Bun and browsers.
- *
- *     import { trace, span, wrap } from "http://localhost:3000/sdk/llmflow.js"; // or from a copy of this file
+ * The dashboard serves it at /sdk/llmflow.js, to be copied or imported by its URL.
  *
  * A program never waits for LLMFlow and never hears of it: memory is bounded, what does not fit is dropped and counted,
  * and nothing here throws into the code it watches. Where the runtime has AsyncLocalStorage, the current span follows
@@ -130,12 +129,21 @@ export function generateId() {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
 
+const HEX = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, "0"));
+const pool = new Uint8Array(1024); // random bytes are dear one by one
+let used = pool.length;
+
 /** @param {number} bytes */
 function randomHex(bytes) {
-  const values = new Uint8Array(bytes);
-  if (runtime.crypto?.getRandomValues) runtime.crypto.getRandomValues(values);
-  else for (let at = 0; at < bytes; at += 1) values[at] = Math.random() * 256;
-  return Array.from(values, (value) => value.toString(16).padStart(2, "0")).join("");
+  if (used + bytes > pool.length) {
+    if (runtime.crypto?.getRandomValues) runtime.crypto.getRandomValues(pool);
+    else for (let at = 0; at < pool.length; at += 1) pool[at] = Math.random() * 256;
+    used = 0;
+  }
+  let text = "";
+  for (let at = used; at < used + bytes; at += 1) text += HEX[pool[at]];
+  used += bytes;
+  return text;
 }
 
 // ── spans ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +219,7 @@ export class Span {
    * Run a step under this span, wherever we are. Arguments as those of `span`.
    * @type {typeof span}
    */
-  span = (...args) => traceCall(readArguments(args), false, this);
+  span = /** @type {any} */ ((/** @type {any[]} */ ...args) => traceCall(readArguments(args), false, this));
 
   /** Run a function with this span as the current one. @template T @param {() => T} fn @returns {T} */
   run(fn) {
@@ -317,6 +325,8 @@ class NoSpan extends Span {
   }
 }
 
+const nothing = new NoSpan();
+
 /** @param {any} value @returns {string[]} */
 function keysOf(value) {
   return value !== null && typeof value === "object" ? Object.keys(value) : [];
@@ -412,7 +422,7 @@ function begun(options, isRoot, parent) {
   try {
     if (settings.enabled) return new Span(parent ? { parent, ...options } : options, isRoot, getCurrentSpan());
   } catch { /* the program goes on without the span */ }
-  return new NoSpan();
+  return nothing;
 }
 
 /** End the span of a call, or let it last as long as what came back: a promise, an iterator, a stream. @param {Span} one @param {any} result */
