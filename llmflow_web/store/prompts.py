@@ -6,6 +6,7 @@ fingerprint of the wording. Read are the newest MAX_SCANNED calls; where there w
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from llmflow_web.store.stats import UNPRICED
 from llmflow_web.wire.filter import Filter, Term
 
 MAX_SCANNED = 100_000
+FEW = 20_000
 MAX_VERSIONS = 200
 """Of one prompt, the newest; a wording that differs in each call has as many versions as calls."""
 
@@ -43,7 +45,7 @@ class _Sums:
     firsts: list[int] = field(default_factory=list)  # to the first token, microseconds
     models: set[str] = field(default_factory=set)
     slots: dict[int, int] = field(default_factory=dict)
-    wordings: set[str | None] = field(default_factory=set)
+    versions: int = 0
 
     def add(self, row: Sequence[Any]) -> None:
         """Add a row of _SUMS."""
@@ -56,8 +58,8 @@ class _Sums:
         self.sent += sent
         self.got += got
         self.is_given = self.is_given or bool(is_given)
-        self.durations += map(int, durations.split(",")) if durations else ()
-        self.firsts += map(int, firsts.split(",")) if firsts else ()
+        self.durations += _numbers(durations)
+        self.firsts += _numbers(firsts)
 
     def told(self) -> JSON:
         """Return the figures under their names in the API."""
@@ -81,7 +83,12 @@ class _Sums:
 
 _SUMS = f"""MIN(s.start_ns), MAX(s.start_ns), COUNT(*), TOTAL(IFNULL(s.status, 0) >= 400), TOTAL(s.estimated_cost),
   SUM({UNPRICED}), TOTAL(s.prompt_tokens), TOTAL(s.completion_tokens), MAX({{given}} IS NOT NULL),
-  group_concat(s.duration_ns / 1000), group_concat(CAST(s.ttft_ms * 1000 AS INTEGER))"""
+  group_concat(s.duration_ns / 1000), {{ttft}}"""
+_TTFT = "group_concat(CAST(s.ttft_ms * 1000 AS INTEGER))"
+
+
+def _numbers(text: str | None) -> list[int]:
+    return json.loads(f"[{text}]") if text else []  # twice as fast as int() on each
 
 
 def _percentiles(microseconds: list[int], shares: Sequence[float]) -> list[float | None]:
@@ -98,14 +105,16 @@ def _percentiles(microseconds: list[int], shares: Sequence[float]) -> list[float
 def prompts(connection: sqlite3.Connection, chosen: Filter, sort: str, limit: int, offset: int) -> JSON:
     """Return {"prompts", "total", "is_sampled"}; each with the seq of its newest call."""
     compiled = compile_filter(connection, chosen)
-    is_sampled = _narrow(connection, compiled, "+s.prompt IS NOT NULL", "s.prompt IS NOT NULL")
+    is_sampled = _narrow(connection, compiled)
     found: dict[str, _Sums] = {}
-    columns = _SUMS.format(given="s.prompt_name")
-    sql = f"SELECT s.prompt, s.wording, {columns} FROM {compiled.source}{compiled.where} GROUP BY 1, 2"
-    for name, wording, *row in connection.execute(sql, compiled.params):
-        sums = found.setdefault(name, _Sums())
-        sums.add(_whole(row))
-        sums.wordings.add(wording)
+    columns = _SUMS.format(given="s.prompt_name", ttft="NULL")
+    sql = (
+        f"SELECT s.prompt, COUNT(DISTINCT s.wording) + MAX(s.wording IS NULL), {columns} "
+        f"FROM {compiled.source}{compiled.where} GROUP BY 1"
+    )
+    for name, versions, *row in connection.execute(sql, compiled.params):
+        found[name] = _Sums(versions=versions)
+        found[name].add(_whole(row))
     rows = [_prompt(name, sums) for name, sums in found.items()]
     rows.sort(key=lambda row: str(row["name"] or row["key"]).lower())
     if sort != "name":
@@ -125,7 +134,7 @@ def _whole(row: list[Any]) -> list[Any]:
 
 def _prompt(key: str, sums: _Sums) -> JSON:
     named = {"key": key, "name": key if sums.is_given else None, "is_named": sums.is_given}
-    return named | {"versions": len(sums.wordings)} | sums.told()
+    return named | {"versions": sums.versions} | sums.told()
 
 
 def _newest(connection: sqlite3.Connection, key: str) -> int | None:
@@ -133,36 +142,33 @@ def _newest(connection: sqlite3.Connection, key: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-def _narrow(connection: sqlite3.Connection, compiled: Compiled, hidden: str, indexed: str) -> bool:
+def _narrow(connection: sqlite3.Connection, compiled: Compiled) -> bool:
     """Let only calls with a prompt through, at most the newest MAX_SCANNED; say whether there are more.
 
-    hidden, indexed: the condition without and with its index.
+    Where no condition leads to few rows, few are read by prompt and many in the order they lie in: that reads each page
+    once (150 ms for 100,000, and 210 by prompt).
     """
+    if compiled.has_leader:
+        compiled.add("+s.counts = 1 AND +s.prompt IS NOT NULL")
+        return _sample(connection, compiled) > MAX_SCANNED
+    compiled.source = "spans s INDEXED BY spans_prompt"
+    compiled.add("s.prompt IS NOT NULL")
+    count = _sample(connection, compiled)
+    if count > FEW:
+        compiled.source = "spans s INDEXED BY spans_time"
+        compiled.add("s.start_ns > ?", -(2**62))
     compiled.add("+s.counts = 1")
-    has_index = compiled.source == "spans s" and not compiled.conditions[:-1]
-    if has_index:
-        count = (
-            "SELECT COUNT(*) FROM (SELECT 1 FROM spans s INDEXED BY spans_prompt WHERE s.prompt IS NOT NULL LIMIT ?)"
-        )
-        if connection.execute(count, (MAX_SCANNED + 1,)).fetchone()[0] <= MAX_SCANNED:
-            compiled.add(indexed)
-            compiled.source = "spans s INDEXED BY spans_prompt"
-            return False
-    compiled.add(hidden)
-    return _sample(connection, compiled)
+    return count > MAX_SCANNED
 
 
-def _sample(connection: sqlite3.Connection, compiled: Compiled) -> bool:
-    """Leave of what is let through the newest MAX_SCANNED; say whether that leaves any out."""
-    oldest = connection.execute(
-        f"SELECT {compiled.time} FROM {compiled.source}{compiled.where} ORDER BY {compiled.time} DESC "
-        f"LIMIT 1 OFFSET {MAX_SCANNED}",
-        compiled.params,
-    ).fetchone()
-    if oldest is None:
-        return False
-    compiled.add(f"{compiled.time} > ?", oldest[0])
-    return True
+def _sample(connection: sqlite3.Connection, compiled: Compiled) -> int:
+    """Leave of what is let through the newest MAX_SCANNED; return how many there are, at most one more than that."""
+    some = f"SELECT {compiled.time} AS at FROM {compiled.source}{compiled.where}"
+    (count,) = connection.execute(f"SELECT COUNT(*) FROM ({some} LIMIT {MAX_SCANNED + 1})", compiled.params).fetchone()
+    if count > MAX_SCANNED:
+        oldest = connection.execute(f"{some} ORDER BY 1 DESC LIMIT 1 OFFSET {MAX_SCANNED}", compiled.params).fetchone()
+        compiled.add(f"{compiled.time} > ?", oldest[0])
+    return int(count)
 
 
 # ── one prompt ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -178,7 +184,7 @@ def prompt(connection: sqlite3.Connection, key: str, chosen: Filter) -> JSON | N
         return None
     compiled = compile_filter(connection, Filter((*chosen.terms, Term("prompt", "=", (key,)))))
     compiled.add("+s.counts = 1")
-    is_sampled = _sample(connection, compiled)
+    is_sampled = _sample(connection, compiled) > MAX_SCANNED
     begin, step = _stretch(connection, compiled)
     versions, whole = _versions(connection, compiled, begin, step)
     known = [(number, one) for number, one in enumerate(appeared, 1) if one in versions]
@@ -213,7 +219,7 @@ def _stretch(connection: sqlite3.Connection, compiled: Compiled) -> tuple[int, i
 def _versions(
     connection: sqlite3.Connection, compiled: Compiled, begin: int, step: int
 ) -> tuple[dict[str | None, _Sums], _Sums]:
-    columns = _SUMS.format(given="s.prompt_version")
+    columns = _SUMS.format(given="s.prompt_version", ttft=_TTFT)
     sql = (
         f"SELECT s.wording, (s.start_ns - {begin}) / {step}, group_concat(DISTINCT s.model), MAX(s.prompt_name), "
         f"{columns} FROM {compiled.source}{compiled.where} GROUP BY 1, 2"
@@ -228,7 +234,7 @@ def _versions(
         sums.slots[slot] = row[2]
         sums.models.update(models.split(",") if models else ())
         is_named = is_named or name is not None
-    whole.wordings, whole.is_given = set(found), is_named
+    whole.versions, whole.is_given = len(found), is_named
     return found, whole
 
 

@@ -45,6 +45,7 @@ class Compiled:
     seq: str = "s.seq"
     conditions: list[str] = field(default_factory=list)
     params: list[Any] = field(default_factory=list)
+    has_leader: bool = False  # a condition that an index serves leads to few rows
     floors: list[int] = field(default_factory=list)  # where among the parameters the least seq of matches stands
 
     @property
@@ -69,6 +70,7 @@ def compile_filter(connection: sqlite3.Connection, chosen: Filter, now_ns: int |
     now_ns = time.time_ns() if now_ns is None else now_ns
     leader = _leader(chosen)
     texts = [term for term in chosen.terms if term.field in ("word", "phrase")]
+    compiled.has_leader = leader is not None or bool(texts)
     for term in chosen.terms:
         if term is leader and term.field == "tag":
             compiled.source = "span_tags g CROSS JOIN spans s ON s.seq = g.seq"
