@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import shutil
 from pathlib import Path
 
 import pytest
@@ -245,3 +245,11 @@ def test_unittest_and_async(suite, upstream):
     """)
     suite.run_suite("--llmflow-cassette-mode=record", at=upstream.url).assert_outcomes(passed=1)
     suite.run_suite().assert_outcomes(passed=1)
+
+
+def test_the_example(suite, monkeypatch):
+    """The suite in docs/examples passes from its cassettes alone."""
+    pytest.importorskip("openai", reason="the openai SDK is not installed")
+    shutil.copytree(ROOT / "docs" / "examples" / "pytest_suite", suite.path / "example")
+    result = suite.run_suite("example", "-c", "example/pytest.ini", "--rootdir", "example")
+    result.assert_outcomes(passed=4)
