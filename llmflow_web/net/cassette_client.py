@@ -134,6 +134,7 @@ class CassetteCall:
         self._place = deck.begin()
         self._pieces: list[bytes] = []
         self._size = 0
+        self._tape: Tape | None = None
         self._way: ClientCall | None = None  # upstream, or the recorded answer; None while gathering
         self._is_over = False
         self._is_paused = False
@@ -237,8 +238,8 @@ class CassetteCall:
         player.start()
 
     def _leave(self, body: bytes, *, is_complete: bool) -> None:
-        tape = Tape(self)
-        self._way = self._send(body, tape, is_complete=is_complete)
+        self._tape = Tape(self)
+        self._way = self._send(body, self._tape, is_complete=is_complete)
         if self._is_paused:
             self._way.pause_reading()
 
@@ -251,6 +252,7 @@ class CassetteCall:
 
     def keep(self, heard: Heard | None) -> None:
         """Record the exchange; None = its answer is too long."""
+        self._is_over = True
         asked = self.asked()
         if heard is None or asked is None:
             why: str | None = _TOO_LONG
@@ -262,11 +264,13 @@ class CassetteCall:
             self._relay.exchange.notes.append(_NOT_KEPT + why)
 
     def abort(self) -> None:
-        """Give up (ClientCall)."""
-        self._is_over = True
-        self._pieces.clear()
+        """Give up: the client has gone (ClientCall)."""
         if self._way is not None:
             self._way.abort()
+        if self._tape is not None and not self._is_over:
+            self._tape.leave()
+        self._is_over = True
+        self._pieces.clear()
 
     def pause_reading(self) -> None:
         """Take no more of the answer for now (ClientCall)."""
@@ -310,21 +314,30 @@ class Tape:
 
     def end(self) -> None:
         """The answer is complete (ResponseSink): it is recorded before the client hears of its end."""
+        self._call.keep(self._heard())
+        self._relay.end()
+
+    def leave(self) -> None:
+        """The client goes: many do once they have read a stream's last event, which need not be the answer's end."""
+        if self._head is not None:
+            self._call.keep(self._heard(is_cut=True))
+
+    def _heard(self, *, is_cut: bool = False) -> Heard | None:
+        """Return what has come; None when that is too long."""
         head = self._head
         assert head is not None  # a head comes before every end
-        heard = None
-        if self._size <= MAX_TAPED_BYTES:
-            heard = Heard(
-                status=head.status,
-                reason=head.reason,
-                headers=head.headers,
-                pieces=self._pieces,
-                times_ms=self._times_ms,
-                is_chunked=head.framing == FRAMING_CHUNKED,
-                has_body=head.framing != FRAMING_NONE,
-            )
-        self._call.keep(heard)
-        self._relay.end()
+        if self._size > MAX_TAPED_BYTES:
+            return None
+        return Heard(
+            status=head.status,
+            reason=head.reason,
+            headers=head.headers,
+            pieces=self._pieces,
+            times_ms=self._times_ms,
+            is_chunked=head.framing == FRAMING_CHUNKED,
+            has_body=head.framing != FRAMING_NONE,
+            is_cut=is_cut,
+        )
 
     def fail(self, error: LLMFlowError) -> None:
         """There is no complete answer, so there is nothing to record (ResponseSink)."""

@@ -61,6 +61,15 @@ _LAYOUTS: Mapping[str, Mapping[str, Any]] = {
 _LETTERS = ("", "ascii")
 
 
+# The last events of streams, in whichever dialect; behind them comes nothing but the end of the framing.
+_LAST_EVENT = re.compile(
+    rb"(?m)^data: ?\[DONE\]\s*\Z"
+    rb"|^event: ?(?:message_stop|message-end|response\.(?:completed|incomplete|failed))\r?\n(?:[^\r\n]+\r?\n)*\r?\n\Z"
+    rb"|^(?:data:)?[^\r\n]*\"(?:finishReason\": ?\"|done\": ?true)[^\r\n]*(?:\r?\n)+\Z"
+)
+_LAST_BYTES = 64 * 1024
+
+
 class Malformed(ValueError):
     """What stands in a cassette is not what belongs there; the message says what and where."""
 
@@ -155,6 +164,8 @@ def response_from(heard: Heard, *, has_injected_usage: bool, secrets: Sequence[S
     codings = codings_of(coding)
     response["headers"] = _kept_headers(heard, secrets, is_decoded=codings is not None)
     body, times = _payload(heard, codings or [])
+    if heard.is_cut and not is_ended(body):
+        raise NotKept("the client left before the answer was complete")
     content_type = (get(heard.headers, b"content-type") or b"").decode("latin-1").lower()
     response |= _response_body(body, content_type, times, secrets, is_raw=codings is None)
     if has_injected_usage:
@@ -247,6 +258,12 @@ def written(value: Any, style: str = "") -> str:
     layout = next((layout for layout in _LAYOUTS if layout in words), "")
     text = json.dumps(value, ensure_ascii="ascii" in words, **_LAYOUTS[layout])
     return text + "\n" if "newline" in words else text
+
+
+def is_ended(body: bytes) -> bool:
+    """Say whether a stream has told its last event, in whole."""
+    last = body[-_LAST_BYTES:]
+    return last.endswith(b"\n") and _LAST_EVENT.search(last) is not None
 
 
 def _text(body: bytes) -> str | None:

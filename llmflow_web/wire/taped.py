@@ -23,7 +23,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A complete answer as it came off the wire."""
+    """An answer as it came off the wire."""
 
     status: int
     reason: bytes
@@ -32,6 +32,7 @@ class Heard:
     times_ms: Sequence[int]  # when each piece came, counted from the request's leaving
     is_chunked: bool
     has_body: bool  # False: an answer to HEAD, 204, 304
+    is_cut: bool = False  # the client went before its end
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_upstream import CLOSE, FakeUpstream, answer, chunk, head_of, stream, wire
+from fake_upstream import CLOSE, HANG, FakeUpstream, answer, chunk, head_of, stream, wire
 
 import llmflow
 from llmflow_web.app import cli
@@ -355,6 +355,37 @@ def test_what_is_not_kept(ending, upstream, tape):
         if ending == "cut":
             assert [call["ending"] for call in flow.calls()] == ["upstream_closed"]
     assert not tape.exists()
+
+
+LAST = {
+    "openai": ([b'data: {"a":1}\n\n', b"data: [DONE]\n\n"], True),
+    "anthropic": ([b"event: ping\ndata: {}\n\n", b'event: message_stop\ndata: {"type":"message_stop"}\n\n'], True),
+    "responses": ([b'event: response.completed\r\ndata: {"response":{}}\r\n\r\n'], True),
+    "gemini": ([b'data: {"a":1}\r\n\r\n', b'data: {"candidates":[{"finishReason": "STOP"}]}\r\n\r\n'], True),
+    "half": ([b'data: {"a":1}\n\n', b"data: [DO"], False),
+    "middle": ([b"data: [DONE]\n\n", b'data: {"text": "[DONE] message_stop"}\n\n'], False),
+}
+
+
+@pytest.mark.parametrize("name", LAST)
+def test_a_client_that_reads_to_the_last_event(name, upstream, tape):
+    """A client may go once it has read the last event of a stream: that is a whole answer; less is none."""
+    events, is_kept = LAST[name]
+    upstream.script(stream(events, ending=HANG))
+    with flow_at(upstream, tape, "record") as flow:
+        with connect(flow) as sock:
+            sock.sendall(request())
+            seen = b""
+            while events[-1] not in seen:
+                seen += sock.recv(65536)
+        (call,) = flow.calls()
+        notes = flow.call(call["id"])["trace"]["notes"]
+        left = "not recorded on the cassette: the client left before the answer was complete"
+        assert (left in notes) is not is_kept
+    assert tape.exists() is is_kept
+    if is_kept:
+        with flow_at(None, tape, "replay") as flow:
+            assert ask(flow, request())[2] == b"".join(events)
 
 
 # ── big, slow, gone ──────────────────────────────────────────────────────────────────────────────────────────────────
