@@ -137,10 +137,6 @@ class Rule(Account):
         """Say whether it keeps calls from leaving."""
         return self.action == "block"
 
-    def told(self, amount: float) -> str:
-        """Write an amount in its unit."""
-        return told_amount(amount, self.unit)
-
     @property
     def shown(self) -> JSON:
         """The rule as the API shows it and takes it."""
@@ -168,8 +164,15 @@ class Spike(Account):
 def told_amount(amount: float, unit: str) -> str:
     """Write an amount for people."""
     if unit == "usd":
-        return f"${amount:.2f}" if amount >= 1 or not amount else f"${amount:.6f}".rstrip("0")
-    return f"{amount:,.0f} {unit}"
+        cents, _, rest = f"{amount:.6f}".rstrip("0").partition(".")
+        return f"${amount:,.2f}" if amount >= 1 else f"${cents}.{rest:0<2}"
+    return f"{amount:,.0f} {unit if amount != 1 else unit.removesuffix('s')}"
+
+
+def told_share(used: float, limit: float, unit: str) -> str:
+    """Write how much of a limit is used: $0.40 of $0.50, 3 of 10 calls."""
+    part = told_amount(used, unit)
+    return f"{part if unit == 'usd' else part.partition(' ')[0]} of {told_amount(limit, unit)}"
 
 
 def caps_from(*, max_cost: float | None, max_calls: int | None, max_tokens: int | None, since_ns: int) -> list[Rule]:

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from llmflow_web.errors import Refused
 from llmflow_web.model import JSON, Exchange, Span, Unrecorded
 from llmflow_web.record.budget_estimate import Estimate, Estimator
-from llmflow_web.record.budget_rules import Account, Rule, Spike, Unit, told_amount
+from llmflow_web.record.budget_rules import Account, Rule, Spike, Unit, told_amount, told_share
 from llmflow_web.record.budget_windows import PROCESS, Window, told
 from llmflow_web.store.ledger import ZERO, Amount, Entry
 
@@ -68,17 +68,14 @@ class Alert:
     def text(self) -> str:
         """The alert as a sentence."""
         used, limit = told_amount(self.used, self.unit), told_amount(self.limit, self.unit)
-        name, per = self.account.name, _per(self.account)
+        name, per, share = self.account.name, _per(self.account), told_share(self.used, self.limit, self.unit)
         if self.kind == RESET:
             return f"Budget {name}: a new {self.account.per} has begun; {limit} may be used again."
         if self.kind == SPIKE:
             return f"Alert {name}: {used} spent{per}, more than the {limit} that would be usual."
-        share = f"{self.used / self.limit:.0%} of " if self.kind == WARN else ""
-        return (
-            f"Budget {name}: {used} used{per}, {share}the limit of {limit}."
-            if share
-            else (f"Budget {name}: {used} used{per}; the limit is {limit}.")
-        )
+        if self.kind == WARN:
+            return f"Budget {name}: {share} used{per} ({self.used / self.limit:.0%})."
+        return f"Budget {name} is used up: {share}{per}."
 
     @property
     def facts(self) -> JSON:
@@ -338,6 +335,8 @@ class Budgets:
         account = state.account
         if isinstance(account, Rule):
             used, limit, unit = _value(state.used, account.unit), account.limit, str(account.unit)
+            if kind == EXCEEDED:  # a call was refused for what is in flight, too
+                used += _value(state.reserved, unit)
         else:
             used, unit = state.used.cost, "usd"
             limit = usual(state.held, state.window[0], account) if isinstance(account, Spike) else 0.0
@@ -411,14 +410,15 @@ def _objection(state: _State, rule: Rule, estimate: Estimate) -> str | None:
     if has_room and (reserved <= _DUST or used + reserved + wanted <= rule.limit + _DUST):
         return None
     return (
-        f"LLMFlow's budget {rule.name!r} is used up: {rule.told(used)} of {rule.told(rule.limit)}{_per(rule)}"
-        + (f", {rule.told(reserved)} more reserved for calls in flight" if reserved > _DUST else "")
-        + (f"; this call may take {rule.told(wanted)}." if has_room else ".")
+        f"LLMFlow's budget {rule.name!r} is used up: {told_share(used, rule.limit, rule.unit)}{_per(rule)}"
+        + (f", {told_amount(reserved, rule.unit)} more reserved for calls in flight" if reserved > _DUST else "")
+        + (f"; this call may take {told_amount(wanted, rule.unit)}." if has_room else ".")
     )
 
 
 def _per(account: Account) -> str:
-    return {"total": " in total", PROCESS: " since LLMFlow started"}.get(account.per, f" this {account.per}")
+    words = {"day": " today", "total": " in total", PROCESS: " since LLMFlow started"}
+    return words.get(account.per, f" this {account.per}")
 
 
 def _when(rule: Rule, end: int | None) -> str:

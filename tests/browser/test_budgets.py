@@ -80,7 +80,7 @@ def test_a_budget_from_its_making_to_its_end(running: Any, new_page: Maker) -> N
     assert [call(running), call(running), call(running)] == [200, 200, 429]
     page.wait_for_selector(".budget:has-text('my calls'):has-text('2 of 2 calls used'):has-text('used up')")
     page.wait_for_selector(".budget:has-text('my calls'):has-text('1 call refused')")
-    page.wait_for_selector("table:has-text('3,000 tokens used')")  # the warning of the file's rule
+    page.wait_for_selector("table:has-text('of 10,000 tokens used this month')")  # the warning of the file's rule
     page.wait_for_selector("tr:has-text('command'):has-text('delivered')")
     assert "secret-path" not in page.content()
     if "LLMFLOW_SHOTS" in os.environ:  # pictures for whoever looks at them
@@ -111,7 +111,8 @@ def test_rules_of_access(running: Any, new_page: Maker) -> None:
     """axe-core finds nothing, in both themes, wide and narrow; nothing is wider than a phone."""
     pytest.importorskip("axe_playwright_python")
     found = importlib.util.find_spec("axe_playwright_python")
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     source = (Path(found.origin).parent / "axe.min.js").read_text("utf-8")
     assert call(running) == 200
     page = new_page()
