@@ -26,6 +26,7 @@ from llmflow_web.routes.api_forward import ForwardRoutes
 from llmflow_web.routes.api_health import About, HealthRoutes
 from llmflow_web.routes.api_import import ImportRoutes
 from llmflow_web.routes.api_models import ModelRoutes
+from llmflow_web.routes.api_prompts import PromptRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_storage import StorageRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
@@ -94,6 +95,7 @@ class Dashboard:
             AnalyticsRoutes(database),
             DiffRoutes(database),
             ModelRoutes(database, prices),
+            PromptRoutes(database),
             ViewRoutes(database),
             DeleteRoutes(database),
             BudgetRoutes(database, budgets),

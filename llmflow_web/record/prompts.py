@@ -16,8 +16,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from llmflow_web.model import PART_INPUT, PART_REQUEST, Body, Span
+from llmflow_web.model import JSON, PART_INPUT, PART_REQUEST, Body, Span
 from llmflow_web.record.labels import Labels
+from llmflow_web.record.messages import messages_of
 
 MAX_BASIS_CHARS = 64 * 1024
 MAX_ASKED_CHARS = 4096
@@ -77,14 +78,7 @@ def tell_prompt(span: Span, bodies: Sequence[Body]) -> None:
     body = next((one for one in bodies if one.part in (PART_REQUEST, PART_INPUT)), None)
     if body is None or body.is_raw or body.is_cut or len(body.data) > MAX_TOLD_BYTES:
         return
-    try:
-        value = json.loads(body.data)
-    except (ValueError, RecursionError):
-        return
-    if isinstance(value, (list, str)):
-        value = {"messages" if isinstance(value, list) else "prompt": value}
-    if isinstance(value, dict):
-        _set(span, fingerprint(value))
+    _set(span, fingerprint(_request_in(body.data)))
 
 
 def _set(span: Span, found: Fingerprint | None) -> None:
@@ -186,3 +180,24 @@ _words = _Words()
 
 def _digest(text: str) -> str:
     return blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
+
+
+def stored_basis(bodies: Mapping[int, bytes]) -> tuple[str, bool] | None:
+    """Return the text that a stored call's prompt is told by, and whether it is a system message."""
+    for part in (PART_REQUEST, PART_INPUT):
+        found = basis_of(_request_in(bodies.get(part, b"")))
+        if found is not None:
+            return found
+    said = messages_of(None, None, bodies)["input"]
+    return basis_of({"messages": [{"role": one["role"], "content": one["parts"]} for one in said]})
+
+
+def _request_in(data: bytes) -> JSON:
+    """Return what was asked as one object: a list is taken for messages, a text for the prompt."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(value, (list, str)):
+        return {"messages" if isinstance(value, list) else "prompt": value}
+    return value if isinstance(value, dict) else {}

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmflow_web.model import JSON
+from llmflow_web.model import JSON, PART_ATTRIBUTES, PART_INPUT, PART_OTLP, PART_REQUEST
 from llmflow_web.store.query import Compiled, compile_filter
+from llmflow_web.store.spans import get_bodies
 from llmflow_web.store.stats import UNPRICED
 from llmflow_web.wire.filter import Filter, Term
 
@@ -263,3 +264,14 @@ def _newest_call(connection: sqlite3.Connection, key: str, wording: str | None, 
     ).fetchone()
     names = ("seq", "id", "trace_id", "provider", "operation", "request_model")
     return None if row is None else dict(zip(names, row, strict=True))
+
+
+def asked_parts(connection: sqlite3.Connection, seq: int, max_bytes: int) -> dict[int, bytes]:
+    """Return the stored parts that say what a call asked for, as far as they are whole and not longer than this."""
+    sizes = connection.execute("SELECT part, size FROM bodies WHERE key >= ? AND key < ?", (seq * 16, seq * 16 + 16))
+    wanted = [part for part, size in sizes if part in _ASKED and size <= max_bytes]
+    bodies = get_bodies(connection, seq, wanted) if wanted else {}
+    return {part: body.data for part, body in bodies.items() if not (body.is_raw or body.is_cut)}
+
+
+_ASKED = frozenset({PART_REQUEST, PART_INPUT, PART_ATTRIBUTES, PART_OTLP})

@@ -26,6 +26,7 @@ from llmflow_web.routes.api_diff import DiffRoutes
 from llmflow_web.routes.api_export import ExportRoutes
 from llmflow_web.routes.api_health import CHECKS, About, Check, HealthRoutes
 from llmflow_web.routes.api_models import ModelRoutes
+from llmflow_web.routes.api_prompts import PromptRoutes
 from llmflow_web.routes.api_stats import StatsRoutes
 from llmflow_web.routes.api_telemetry import TelemetryRoutes
 from llmflow_web.routes.api_traces import TraceRoutes
@@ -109,6 +110,7 @@ class ApiRig:
             AnalyticsRoutes(self.database, clock=lambda: NOW),
             DiffRoutes(self.database),
             ModelRoutes(self.database, lambda: prices, clock=lambda: NOW),
+            PromptRoutes(self.database),
             ViewRoutes(self.database, clock=lambda: NOW),
             DeleteRoutes(self.database),
             IngestRoutes(Intake(self.database), clock_ns=lambda: int(NOW * 1e9)),
