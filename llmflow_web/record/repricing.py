@@ -219,8 +219,9 @@ def _bill(call: Billed, cost: Cost, usage: Usage) -> NewBill:
         "price_date": call.detail.get("price_date"),
         "quality": call.detail.get("quality"),
     }
-    kept = {name: call.detail[name] for name in ("reported_cost", "reported") if name in call.detail}
-    detail = {**(span.cost_detail or {}), **kept, "recorded": call.detail.get("recorded") or was}
+    detail: JSON = dict(span.cost_detail or {})
+    detail.update((name, call.detail[name]) for name in ("reported_cost", "reported") if name in call.detail)
+    detail["recorded"] = call.detail.get("recorded") or was
     assert cost.total is not None  # only known costs are written
     return NewBill(call.seq, call.estimated_cost, cost.total, cost.price_key, detail)
 

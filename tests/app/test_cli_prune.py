@@ -59,7 +59,7 @@ def test_what_is_pruned_is_gone(flow: Flow, capsys: pytest.CaptureFixture[str], 
     assert left(flow, terminal) == [0, 2, 4, 6, 8, 10]
     assert terminal.json("prune", "--older-than", str(BEGAN_MS + 2001), "--now")["deleted"] == 2
     assert left(flow, terminal) == [4, 6, 8, 10]
-    assert "Deleted 1 spans for good" in terminal("prune", "--keep", "3", "--now")
+    assert "Deleted 1 span for good" in terminal("prune", "--keep", "3", "--now")
     assert left(flow, terminal) == [6, 8, 10]
     assert terminal.json("stats")["total"]["requests"] == 3
     assert "Nothing would go" in terminal("prune", "--keep", "3")

@@ -94,10 +94,16 @@ def _flag(action: argparse.Action) -> Flag:
         tuple(action.option_strings),
         str(action.help or "").replace("%%", "%").split(". ")[0].rstrip("."),
         has_value=action.nargs != 0,
-        choices=tuple(map(str, action.choices or ())),
+        choices=tuple(map(str, action.choices or _named_in(action.metavar))),
         is_file=action.metavar in _FILES and action.dest not in _FOLDERS,
         is_folder=action.dest in _FOLDERS,
     )
+
+
+def _named_in(metavar: object) -> Sequence[str]:
+    """Return the words of a setting that is shown as text|json."""
+    is_choice = isinstance(metavar, str) and "|" in metavar and metavar.islower()
+    return str(metavar).split("|") if is_choice else ()
 
 
 def script(shell: str) -> Iterator[str]:

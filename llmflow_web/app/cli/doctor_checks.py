@@ -32,6 +32,7 @@ CLOCK_OFF_MS = 120_000
 BUILT = 2026  # no clock is right that shows an earlier year
 ONLINE_TIMEOUT_S = 6.0
 _READ_BY_US = frozenset({"OLLAMA_HOST", "AZURE_OPENAI_ENDPOINT"})  # they tell LLMFlow itself where to go on to
+_SET_ASIDE = "start llmflow: it sets the file aside and begins a new one; llmflow export saves what can be read"
 _PROXY_NAMES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -195,7 +196,7 @@ class Doctor:
         try:
             connection = open_reader(path, lambda *_: "")
         except StoreRefused as error:
-            self._note("database", "fail", error.message)
+            self._note("database", "fail", error.message, _SET_ASIDE if "cannot be read" in error.message else "")
             return
         try:
             verdict = quick_check(connection)
@@ -209,8 +210,7 @@ class Doctor:
         if verdict == "ok":
             self._note("database", "ok", f"{path.name} is sound")
         else:
-            fix = "start llmflow: it sets the file aside and begins a new one; llmflow export saves what can be read"
-            self._note("database", "fail", f"{path} is damaged: {verdict}", fix)
+            self._note("database", "fail", f"{path} is damaged: {verdict}", _SET_ASIDE)
 
     # ── prices and the clock ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -148,16 +148,17 @@ def prune_lines(told: JSON) -> list[str]:
     if told["dry_run"]:
         if not told["traces"]:
             return [f"Nothing would go, {whole}."]
-        since = f"{_day(told['oldest'])} to {_day(told['newest'])}"
         return [
-            f"Would go: {told['traces']:,} traces with {told['spans']:,} spans, begun from {since},",
-            f"and {size_text(told['bodies'])} of their requests and answers;",
-            f"{whole}.",
+            f"Would go: {told['traces']:,} traces with {told['spans']:,} spans,",
+            f"  from {_day(told['oldest'])} to {_day(told['newest'])},",
+            f"  {size_text(told['bodies'])} of requests and answers,",
+            f"  {whole}.",
             "Nothing was deleted: --now does it.",
         ]
     if not told["deleted"]:
         return [f"Nothing had to go, {whole}."]
-    return [f"Deleted {told['deleted']:,} spans for good; {size_text(told['size'])} are left."]
+    spans = "1 span" if told["deleted"] == 1 else f"{told['deleted']:,} spans"
+    return [f"Deleted {spans} for good; {size_text(told['size'])} are left."]
 
 
 def _day(timestamp_ms: int | None) -> str:

@@ -70,9 +70,10 @@ def _shown(value: float | None, unit: str) -> str:
 
 def _change(delta: JSON) -> str:
     change = delta["delta"]
-    if not change:
-        return "=" if change == 0 else ""
-    return ("+" if change > 0 else "-") + _shown(abs(change), delta["unit"])
+    if change is None:
+        return ""
+    text = _shown(abs(change), delta["unit"])
+    return "=" if text in ("0", "0ms", "$0.000000") else f"{'+' if change > 0 else '-'}{text}"
 
 
 def _share(delta: JSON) -> str:

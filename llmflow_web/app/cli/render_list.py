@@ -22,7 +22,7 @@ _COLUMNS = (
     Column("TOOK", is_right=True),
     Column("PROMPT", least=10),
 )
-_TAIL_CALL = 20
+_TAIL_CALL = 16
 _DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8})$")
 
 
@@ -64,9 +64,10 @@ def tail_line(row: Mapping[str, Any], width: int, paint: Paint) -> str:
     text, text_style = what(row)
     figures = f"{short_count(tokens) if tokens else '-':>6}  {cost:>8}  {short_duration(row.get('duration_ms')):>6}"
     name = pad(cut(clean(call_name(row)), _TAIL_CALL), _TAIL_CALL)
-    left = width - 8 - 2 - _TAIL_CALL - 2 - 3 - 2 - width_of(figures) - 2
+    left = width - 8 - 2 - SHORT_ID - 2 - _TAIL_CALL - 2 - 3 - 2 - width_of(figures) - 2
     parts = [
         paint(time_of(row.get("timestamp"), is_dated=False), "dim"),
+        paint(pad(clean(str(row["id"]))[:SHORT_ID], SHORT_ID), "dim"),
         paint(name, "cyan"),
         paint(f"{word:>3}", style),
         figures,

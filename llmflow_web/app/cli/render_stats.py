@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmflow_web.app.cli.cells import Cell, Column, Paint, table
+from llmflow_web.app.cli.cells import GAP, Cell, Column, Paint, clean, table, width_of
 from llmflow_web.console import short_cost, short_count, short_duration
 
 JSON = Mapping[str, Any]
@@ -24,9 +24,11 @@ _FIGURES = (
 
 def stats_lines(found: JSON, width: int, paint: Paint) -> list[str]:
     """Return the whole and its groups in one table."""
-    columns = (Column(str(found["by"]).removesuffix("_id").removesuffix("_name").upper(), least=12), *_FIGURES)
+    label = (Column(str(found["by"]).removesuffix("_id").removesuffix("_name").upper(), least=12),)
     rows = [_row(str(row["label"]), row, "dim" if row["key"] is None else "cyan") for row in found["rows"]]
-    lines = table(columns, [*rows, _row("all", found["total"], "bold")], width, paint)
+    rows.append(_row("all", found["total"], "bold"))
+    count = len(_FIGURES) if width_of_table(rows) <= width else len(_FIGURES) - 1  # names matter more than the last
+    lines = table((*label, *_FIGURES[:count]), [row[: count + 1] for row in rows], width, paint)
     if found["more"]:
         lines.append(paint(f"… {found['more']} more: --limit shows them", "dim"))
     unpriced = found["total"]["unpriced_count"]
@@ -38,6 +40,15 @@ def stats_lines(found: JSON, width: int, paint: Paint) -> list[str]:
     if found["note"]:
         lines.append(paint(str(found["note"]), "dim"))
     return lines
+
+
+def width_of_table(rows: Sequence[Sequence[Cell]]) -> int:
+    """Return how wide a table of figures would like to be."""
+    titles = ["", *(column.title for column in _FIGURES)]
+    widths = [
+        max(width_of(title), *(width_of(clean(row[index].text)) for row in rows)) for index, title in enumerate(titles)
+    ]
+    return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
 def _row(label: str, figures: JSON, style: str) -> list[Cell]:
