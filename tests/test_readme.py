@@ -51,7 +51,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_flags_exist(page: Path) -> None:
     """Every flag of llmflow that a page names in backquotes is one the program knows."""
-    foreign = {"--group", "--upgrade", "--check", "--strict", "--output"}
+    foreign = {"--llmflow-cassette-mode", "--group", "--upgrade", "--check", "--strict", "--output"}
     for code in re.findall(r"`(--[^`]+)`", page.read_text(encoding="utf-8")):
         for flag in re.findall(r"--[a-z][a-z-]*[a-z](?![a-z-])", code):
             assert flag in known_flags() | foreign, flag
