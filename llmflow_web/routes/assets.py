@@ -43,7 +43,7 @@ _UNPACKABLE = frozenset({"png", "ico"})
 _PIECE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SCREEN = re.compile(
     r"/(?:(?:index\.html)?|traces(?:/[^/]+)?|diff/[^/]+/[^/]+|sessions(?:/[^/]+)?"
-    r"|timeline|analytics|logs|metrics|models|prompts|budgets|setup)"
+    r"|timeline|analytics|logs|metrics|models|prompts(?:/[^/]+)?|budgets|setup)"
 )
 _PROXY_PATHS = re.compile(r"/(?:[a-z][a-z0-9-]*/)?v1(?:beta)?/.+|/passthrough/.*")
 

@@ -14,6 +14,7 @@ const SCREENS = [
   { pattern: /^\/sessions(?:\/([^/]+))?$/, names: ["session"], title: "Sessions", load: () => import("./views/sessions.js") },
   { pattern: /^\/analytics$/, names: [], title: "Analytics", load: () => import("./views/analytics.js") },
   { pattern: /^\/models$/, names: [], title: "Models", load: () => import("./views/models.js") },
+  { pattern: /^\/prompts(?:\/([^/]+))?$/, names: ["prompt"], title: "Prompts", load: () => import("./views/prompts.js") },
   { pattern: /^\/budgets$/, names: [], title: "Budgets", load: () => import("./views/budgets.js") },
   { pattern: /^\/(timeline|logs|metrics)$/, names: ["kind"], title: "", load: () => import("./views/telemetry.js") },
   { pattern: /^\/diff\/([^/]+)\/([^/]+)$/, names: ["a", "b"], title: "Compare", load: () => import("./views/diff.js") },
@@ -185,7 +186,7 @@ use({
   t: nextTheme,
   " ": () => state.live.toggle(),
   r: () => { current?.view.reload?.(); loadStats(); },
-  "g t": () => state.go("/traces"), "g s": () => state.go("/sessions"), "g a": () => state.go("/analytics"), "g o": () => state.go("/models"), "g b": () => state.go("/budgets"),
+  "g t": () => state.go("/traces"), "g s": () => state.go("/sessions"), "g a": () => state.go("/analytics"), "g o": () => state.go("/models"), "g p": () => state.go("/prompts"), "g b": () => state.go("/budgets"),
   "g l": () => state.go("/logs"), "g m": () => state.go("/metrics"), "g i": () => state.go("/timeline"), "g u": () => state.go("/setup"),
 });
 themeButton.addEventListener("click", nextTheme);

@@ -69,12 +69,12 @@ function figures(deltas) {
 }
 
 /** @param {string} name @param {string} words @param {any} content */
-function parts(name, words, content) {
+export function parts(name, words, content) {
   return h("section", { class: "part-of", "aria-label": name }, h("h2", { class: "above" }, name, " ", h("span", { class: "muted small" }, words)), content);
 }
 
 /** @param {any[]} rows */
-function parameterTable(rows) {
+export function parameterTable(rows) {
   if (!rows.length) return h("p", { class: "muted" }, "Neither side has parameters.");
   const changed = rows.filter((row) => row.change !== "same");
   const draw = (/** @type {any[]} */ list) => table(list, [
