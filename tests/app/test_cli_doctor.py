@@ -153,11 +153,18 @@ def test_a_taken_port_is_named(
     assert "--proxy-port" in found[0]["fix"]
 
 
-def test_a_clock_behind_is_found(flow_at: Callable[..., Flow], capsys: pytest.CaptureFixture[str]) -> None:
-    """Calls from the future say that a clock is wrong."""
+def test_a_clock_behind_is_found(
+    flow_at: Callable[..., Flow], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls from the future say that a clock is wrong, and so does a day before the program was made."""
     import time
 
     flow = flow_at()
     fill(flow, [{"id": "1", "start_time": (time.time() + 7200) * 1000, "duration_ms": 1}])
-    (finding,) = by_check(Terminal(capsys, flow.config.data_dir).json("doctor"))["clock"]
+    terminal = Terminal(capsys, flow.config.data_dir)
+    (finding,) = by_check(terminal.json("doctor"))["clock"]
     assert finding["level"] == "warn"
+    assert "from now" in finding["text"]
+    monkeypatch.setattr("llmflow_web.record.price_refresh.bundled_date", lambda: "2999-01-01")
+    (finding,) = by_check(terminal.json("doctor"))["clock"]
+    assert (finding["level"], "before this version" in finding["text"]) == ("warn", True)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from cli_help import BEGAN_MS, HOSTILE, TRACE, Terminal, fill, plain_terminal, spans
 from conftest import Flow
+from fake_upstream import FakeUpstream
 
 from llmflow_web.app.cli import COMMANDS, run
 from llmflow_web.app.cli.cells import width_of
@@ -151,6 +153,31 @@ def test_parts_are_shown_alone(filled: Flow, terminal: Terminal) -> None:
     )
     assert terminal.json("show", "f011", "--part", "attributes") == {"x": HOSTILE}
     assert terminal.json("show", "f011", "--part", "headers") == {"request": {}, "response": {}}
+
+
+def test_a_proxied_call_is_shown_as_it_travelled(
+    flow_at: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bodies and headers of a call through the proxy are those that were sent, keys masked."""
+    plain_terminal(monkeypatch)
+    with FakeUpstream.openai() as upstream:
+        flow = flow_at(openai=upstream.url)
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": HOSTILE}], "stream": True}
+        body["stream_options"] = {"include_usage": True}  # asked for by itself, nothing is taken out of the answer
+        headers = {"content-type": "application/json", "authorization": "Bearer sk-THISISASECRET0123456789"}
+        request = urllib.request.Request(flow.proxy_url + "/v1/chat/completions", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            sent = answer.read()
+        flow.wait_traces(1)
+    terminal = Terminal(capsys, flow.config.data_dir)
+    (row,) = terminal.json_lines("ls")
+    key = row["id"][:8]
+    assert terminal.json("show", key, "--part", "request")["messages"] == body["messages"]
+    assert terminal("show", key, "--part", "response").split() == sent.decode().split()
+    shown = terminal("show", key, "--part", "headers")
+    assert "# POST /v1/chat/completions" in shown
+    assert "SECRET" not in shown
+    assert "streamed" in terminal("show", key)
 
 
 def test_an_id_may_be_begun(filled: Flow, terminal: Terminal) -> None:

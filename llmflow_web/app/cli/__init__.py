@@ -46,7 +46,7 @@ class Command:
 
 COMMANDS = {
     "serve": Command("start the proxy and the dashboard (what happens without a command)"),
-    "demo": Command("the same with a built-in fake provider and a believable set of calls"),
+    "demo": Command("the same with a built-in fake provider and believable calls"),
     "run": Command("run a command with its calls recorded, capped and summed up", "ci"),
     "ls": Command("list calls; takes the words of the dashboard's filter box", "ls"),
     "tail": Command("show calls as they end, live", "tail"),

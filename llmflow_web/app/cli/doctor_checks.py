@@ -29,7 +29,6 @@ LOW_DISK_BYTES = 1024**3
 NO_DISK_BYTES = 100 * 1024**2
 OLD_PRICES_DAYS = 45
 CLOCK_OFF_MS = 120_000
-BUILT = 2026  # no clock is right that shows an earlier year
 ONLINE_TIMEOUT_S = 6.0
 _READ_BY_US = frozenset({"OLLAMA_HOST", "AZURE_OPENAI_ENDPOINT"})  # they tell LLMFlow itself where to go on to
 _SET_ASIDE = "start llmflow: it sets the file aside and begins a new one; llmflow export saves what can be read"
@@ -236,9 +235,12 @@ class Doctor:
         self._note("prices", "warn", f"{text}: {days} days old", fix)
 
     def _clock(self) -> None:
+        from llmflow_web.record.price_refresh import bundled_date
+
         now_ms = int(time.time() * 1000)
-        if datetime.now(UTC).year < BUILT:
-            self._note("clock", "fail", f"it shows {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "set the clock")
+        if f"{datetime.now(UTC):%Y-%m-%d}" < bundled_date():
+            text = f"it shows {datetime.now(UTC):%Y-%m-%d}, a day before this version was made"
+            self._note("clock", "warn", text, "set the clock: times and prices go by it")
             return
         newest = (self.storage or {}).get("newest")
         if newest is not None and newest - now_ms > CLOCK_OFF_MS:

@@ -95,7 +95,8 @@ def _epilog() -> str:
     lines += [f"  {name:<12}{command.help}" for name, command in COMMANDS.items()]
     lines += [
         "",
-        "Each option is also an environment variable (--proxy-port: LLMFLOW_PROXY_PORT) and a key of llmflow.toml",
-        "(proxy_port). An option wins over the environment, the environment over the file.",
+        "Each option is also an environment variable (--proxy-port: LLMFLOW_PROXY_PORT)",
+        "and a key of llmflow.toml (proxy_port). An option wins over the environment,",
+        "the environment over the file. Each command has a --help of its own.",
     ]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from llmflow_web.app.cli.options import Out, config_from, ending, out_for, read_
 from llmflow_web.app.cli.options import make_parser as make
 from llmflow_web.app.cli.render_trace import part_lines, trace_lines
 from llmflow_web.app.cli.sources import Source, source_for, whole_key
+from llmflow_web.model import JSON
 
 PARTS = ("request", "response", "headers", "attributes")
 
@@ -46,6 +47,7 @@ def _show(source: Source, options: argparse.Namespace, out: Out) -> int:
     key = quote(whole_key(source, options.id), safe="")
     detail = source.get(f"/api/traces/{key}").value
     if options.part:
+        _say_what_is_missing(detail, options.part, out)
         if out.is_json:
             out.value(detail["attributes"] if options.part == "attributes" else _part(detail, options.part))
         else:
@@ -59,7 +61,18 @@ def _show(source: Source, options: argparse.Namespace, out: Out) -> int:
     return 0
 
 
-def _part(detail: dict[str, dict[str, object]], part: str) -> object:
+def _say_what_is_missing(detail: JSON, part: str, out: Out) -> None:
+    """Say where not all of a body is shown."""
+    told = detail[part] if part in ("request", "response") else {}
+    if told.get("is_raw"):
+        out.note(f"the {part} is packed in a way that is not undone here; it is not shown")
+    elif told.get("is_partial"):
+        out.note(f"this is the beginning of the {part}, which has {told['size']:,} bytes: the API has it in pieces")
+    elif told.get("is_cut"):
+        out.note(f"only the beginning of the {part}, which had {told['size']:,} bytes, was stored")
+
+
+def _part(detail: JSON, part: str) -> object:
     if part == "headers":
         return {side: detail[side]["headers"] for side in ("request", "response")}
     return detail[part]["body"]

@@ -231,16 +231,12 @@ def whole_key(source: Source, key: str) -> str:
         NotFound: There is none that begins so.
         LLMFlowError: There are several; the message names them.
     """
-    from urllib.parse import quote
-
-    if not key or '"' in key or not key.isprintable():
+    if not key or set(key) & set('"*') or not key.isprintable():
         raise NotFound(f"There is no trace or span {key[:64]!r}.")
-    try:
-        source.get(f"/api/traces/{quote(key, safe='')}/tree", {"fields": "summary"})
-    except NotFound:
-        found = _beginning_with(source, key)
-    else:
-        return key
+    for word in ("trace", "span"):
+        if source.get("/api/traces", {"filter": f'{word}:"{key}"', "limit": "1"}).value:
+            return key
+    found = _beginning_with(source, key)
     if not found:
         raise NotFound(f"There is no trace or span {key[:64]!r}; `llmflow ls` lists what there is.")
     if len(found) > 1:
@@ -252,8 +248,6 @@ def whole_key(source: Source, key: str) -> str:
 
 def _beginning_with(source: Source, key: str) -> list[str]:
     """Return the ids that begin so, those of traces first."""
-    if "*" in key:
-        return []
     found: dict[str, None] = {}
     for field, word in (("trace_id", "trace"), ("id", "span")):
         rows = source.get("/api/traces", {"filter": f'{word}:"{key}*"', "limit": "200"}).value
