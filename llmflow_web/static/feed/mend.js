@@ -7,12 +7,12 @@ const SUMS = ["span_count", "error_count", "trace_cost", "trace_tokens", "trace_
 
 /** @typedef {import("./rows.js").Rows} Rows */
 
-/** The first page was asked for again, since something may have been missed. @param {Rows} rows @param {{rows: any[]}} first @returns {any[]} what of it is to be taken in */
+/** The first page was asked for again, since something may have been missed. @param {Rows} rows @param {{rows: any[], next: string|null}} first @returns {any[]} what of it is to be taken in */
 export function mend(rows, first) {
   const { known } = rows.pages;
-  // a whole new page between us and them: begin anew, when nobody looks
-  const overlaps = !rows.pages.length || first.rows.some((row) => known.has(keyOf(row)) || rows.waiting.has(keyOf(row)));
-  if (!overlaps && first.rows.length) {
+  // a whole new page between us and them: begin anew, when nobody looks. What came live since proves nothing
+  const overlaps = !first.next || first.rows.some((row) => rows.before?.has(keyOf(row)));
+  if (!overlaps) {
     rows.uncounted = first.rows.length;
     return [];
   }

@@ -28,6 +28,8 @@ export class Rows extends EventTarget {
     this.filter = null;
     this.asking = new AbortController();
     this.hasMissed = false; // something came while the first page was asked for
+    /** What was there when something may have been missed, until the list is mended. @type {Set<string>|null} */
+    this.before = null;
     /** @type {Set<number>} */
     this.loading = new Set();
     /** @type {{op: string, row: any}[]} */
@@ -71,6 +73,7 @@ export class Rows extends EventTarget {
       this.#take(first);
       this.waiting.clear();
       this.uncounted = 0;
+      this.before = null;
       this.isLoaded = true;
       this.live.knows(first.change);
       if (this.hasMissed) this.refresh();
@@ -102,10 +105,12 @@ export class Rows extends EventTarget {
       this.load(this.filter);
       return;
     }
+    this.before ??= new Set([...this.pages.known.keys(), ...this.waiting.keys()]);
     try {
       const first = await this.#first(this.asking.signal);
       const { mend } = await import("./mend.js");
       if (!this.filter.sort) this.#enqueue("new", mend(this, first));
+      this.before = null;
     } catch { /* the live button says that nobody answers */ }
   }
 
