@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from fake_upstream import CLOSE, HANG, FakeUpstream, answer, chunk, head_of, stream, wire
+from run_help import environment, run
 
 import llmflow
 from llmflow_web.app import cli
@@ -595,3 +597,28 @@ def test_a_place_that_cannot_be_written(upstream, tmp_path, capsys):
     with flow_at(upstream, tmp_path / "file" / "calls.jsonl", "record") as flow:
         assert ask(flow, request())[2] == b"{}"
     assert "could not be written" in capsys.readouterr().err
+
+
+# ── around a command ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+ASKING = """
+import json, os, sys, urllib.request
+asked = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", json.dumps({"model": "m"}).encode(),
+                               {"Content-Type": "application/json"})
+print(json.loads(urllib.request.urlopen(asked, timeout=60).read())["said"])
+"""
+
+
+def test_run(upstream, tape, tmp_path):
+    """`llmflow run` records around a command, and replays around it with nobody there."""
+    upstream.script(answer(200, body=b'{"said":"Moin"}'))
+    command = [sys.executable, "-c", ASKING]
+    recorded = run(
+        ["--cassette", str(tape), "--cassette-mode", "record"],
+        command,
+        environment(tmp_path, OPENAI_BASE_URL=upstream.url + "/v1"),
+    )
+    assert (recorded.code, recorded.out) == (0, "Moin\n"), recorded.err
+    played = run(["--cassette", str(tape)], command, environment(tmp_path))
+    assert (played.code, played.out) == (0, "Moin\n"), played.err
+    assert b"sk-test-key" not in tape.read_bytes()
