@@ -66,6 +66,10 @@ taken. In the environment `_` stands for `-`. `OLLAMA_HOST` (host, host:port or 
 
 Keys come from the variables listed in [Providers](providers.md). They go to the provider's own host, or to the place
 these variables name if it is `https`; an upstream you redirect gets only the key of its own `key_env`.
+
+### Budgets and alerts
+
+`[budget.NAME]` and `[alert.NAME]` are tables of the file; [Budgets](budgets.md) has their keys.
 """
 
 

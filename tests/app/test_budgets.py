@@ -10,9 +10,10 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from fake_upstream import FakeUpstream, answer, stream
+from fake_upstream import HANG, FakeUpstream, answer, stream, wire
 
 import llmflow
+from llmflow_web.errors import ConfigError
 
 PATIENCE_S = 60.0
 MODEL = "gpt-4o-mini"
@@ -303,3 +304,44 @@ def test_what_the_api_does_not_change(flow_with_cap) -> None:
     assert ask(url + "max_calls", method="DELETE")[0] == 409
     assert ask(url + "none", method="DELETE")[0] == 404
     assert budgets_of(flow_with_cap)["max_calls"]["origin"] == "cap"
+
+
+def test_a_webhook_that_hangs(tmp_path) -> None:
+    """While a webhook hangs, calls go on; its delivery is shown by the host's name, and told once over a restart."""
+    with FakeUpstream(answered()) as upstream, FakeUpstream(wire(HANG)) as hook:
+        (tmp_path / "llmflow.toml").write_text(
+            f'[budget.all]\nlimit_calls = 2\nper = "total"\nwarn_at = 0.5\nwebhook = "{hook.url}/secret"\n'
+        )
+        with llmflow.serve(upstreams={"openai": upstream.url}, data_dir=tmp_path) as flow:
+            assert chat(flow)[0] == 200
+            hook.wait_until(lambda: len(hook.requests) == 1)
+            assert [chat(flow)[0] for _ in range(3)] == [200] * 3  # it only warns
+            flow.cost()
+            until(lambda: len(hook.requests) == 2, "the second webhook")
+            assert [json.loads(one.body)["event"] for one in hook.requests] == ["warn", "exceeded"]
+            found = ask(flow.dashboard_url + "/api/budgets")[2]
+            assert [(one["state"], one["target"]) for one in found["deliveries"]] == [("waiting", "127.0.0.1")] * 2
+            assert "secret" not in json.dumps(found)
+            assert "secret" not in json.dumps(ask(flow.dashboard_url + "/api/health")[2])
+            hook.close_connections()
+        with llmflow.serve(upstreams={"openai": upstream.url}, data_dir=tmp_path) as flow:
+            assert chat(flow)[0] == 200
+            flow.cost()
+            found = ask(flow.dashboard_url + "/api/budgets")[2]
+            assert budgets_of(flow)["all"]["used"] == 5
+            assert found["deliveries"] == []
+            assert [one["event"] for one in found["sent"]] == ["exceeded", "warn"]
+
+
+def test_a_name_twice(tmp_path) -> None:
+    """A rule of the file takes the place of one of the same name made on the screen; a wrong file ends the start."""
+    with llmflow.serve(data_dir=tmp_path) as flow:
+        assert ask(flow.dashboard_url + "/api/budgets", {"name": "a", "limit_usd": 1})[0] == 201
+        assert ask(flow.dashboard_url + "/api/budgets", {"name": "a", "limit_usd": 1})[0] == 409
+    (tmp_path / "llmflow.toml").write_text("[budget.a]\nlimit_calls = 5\n")
+    with llmflow.serve(data_dir=tmp_path) as flow:
+        assert budgets_of(flow)["a"]["unit"] == "calls"
+        assert ask(flow.dashboard_url + "/api/budgets", {"name": "a", "limit_usd": 1})[0] == 409
+    (tmp_path / "llmflow.toml").write_text("[budget.a]\nlimit_call = 5\n")
+    with pytest.raises(ConfigError, match=r"\[budget.a\]"):
+        llmflow.serve(data_dir=tmp_path)
