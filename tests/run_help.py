@@ -35,8 +35,8 @@ class Done:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """An environment with nothing in it but what programs need, keys, and `more`."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR", "LANG") if name in os.environ}
-    return kept | KEYS | {"HOME": str(home), "USERPROFILE": str(home)} | more
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG") if name in os.environ}
+    return kept | KEYS | {"HOME": str(home), "USERPROFILE": str(home), "TMPDIR": str(home)} | more
 
 
 def words(options: Sequence[str], command: Sequence[str]) -> list[str]:

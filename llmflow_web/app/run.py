@@ -195,16 +195,16 @@ class _Run:
         console.close()  # all of it stands there before the command says its first word
 
     def _run_child(self, signals: Signals) -> int:
-        if signals.first is not None:
-            return EXIT_SIGNAL + signals.first
         env = environment(self._env, self._chosen, *self._urls)
         child = Child(self._options.command, env, kill_after_s=self._options.kill_after_s)
+        signals.hand_to(child.forward)
+        if signals.first is not None:
+            return EXIT_SIGNAL + signals.first
         try:
             child.start()
         except CannotRun as error:
             self._notes.append(error.message)
             return error.exit_code
-        signals.hand_to(child.forward)
         try:
             code = child.wait()
         finally:

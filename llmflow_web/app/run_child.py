@@ -35,6 +35,7 @@ _BY_TERMINAL = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGWINCH", "SIGBREAK")  # these 
 _TO_GROUP = ("SIGINT", "SIGQUIT")  # as a terminal would
 _ENDING = ("SIGTERM", "SIGHUP")
 _KILL_ROUNDS = 100
+_TURN_S = 0.2
 
 
 class CannotRun(LLMFlowError):
@@ -65,10 +66,8 @@ class Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def hand_to(self, receiver: Callable[[int], None] | None) -> None:
-        """Hand signals to `receiver` from now on, beginning with the one that has come already."""
+        """Hand signals to `receiver` from now on."""
         self._receiver = receiver
-        if receiver is not None and self.first is not None:
-            receiver(self.first)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.first is None and signal.Signals(number).name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
@@ -89,6 +88,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: _Watch | None = None
         self._timer: threading.Timer | None = None
+        self._early: list[int] = []  # signals that came while it was being started
         self.was_killed = False  # since it did not end when it was asked to
 
     def start(self) -> None:
@@ -107,24 +107,23 @@ class Child:
             reason = error.strerror or str(error)
             raise CannotRun(f"{self._argv[0]} cannot be run: {reason}", EXIT_NOT_EXECUTABLE) from None
         self._watch = _Watch(-self._process.pid if self._has_own_group else self._process.pid)
+        while self._early:
+            self.forward(self._early.pop(0))
 
     def wait(self) -> int:
         """Wait for its end; return its exit code as a shell gives it."""
         process = self._running()
-        while True:
-            try:
-                code = process.wait(None if _IS_POSIX else 0.2)  # elsewhere no signal would interrupt the waiting
-                break
-            except subprocess.TimeoutExpired:
-                continue
+        code = _wait_and_hear(process) if _IS_POSIX else _wait_in_turns(process)
         if self._timer is not None:
             self._timer.cancel()
         return EXIT_SIGNAL - code if code < 0 else code
 
     def forward(self, number: int) -> None:
         """Send a signal on, unless the terminal has done so. From a signal handler."""
-        process = self._running()
-        name = signal.Signals(number).name
+        process, name = self._process, signal.Signals(number).name
+        if process is None or self._watch is None:
+            self._early.append(number)
+            return
         if process.returncode is not None or (not self._has_own_group and name in _BY_TERMINAL and _is_in_front()):
             return
         with suppress(OSError):
@@ -183,6 +182,41 @@ class Child:
                 os.killpg(pid, 0)
                 return {-pid: f"process group {pid}"}
         return {}
+
+
+def _wait_and_hear(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of a process in a thread, and here for that and for signals.
+
+    A signal that comes just before a system call does not interrupt it. So each one writes a byte, and so does the end.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def wait() -> None:
+        process.wait()
+        with suppress(OSError):  # full of signals: whoever reads them sees the end as well
+            os.write(writer, b"\0")
+
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    waiter = threading.Thread(target=wait, name="llmflow-wait", daemon=True)
+    waiter.start()
+    try:
+        while process.returncode is None:
+            os.read(reader, 512)  # the handlers run before the next line does
+        waiter.join()
+    finally:
+        signal.set_wakeup_fd(before)
+        if not waiter.is_alive():
+            os.close(reader)
+            os.close(writer)
+    return int(process.returncode)
+
+
+def _wait_in_turns(process: subprocess.Popen[bytes]) -> int:
+    """Wait where no signal would interrupt the waiting: handlers run between two turns."""
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(_TURN_S)
 
 
 def _executable(argv: list[str], env: Mapping[str, str]) -> list[str]:

@@ -13,17 +13,17 @@ from run_help import PATIENCE_S, environment, is_gone, python, run, started, wai
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
+# Waits for signals by sigwait: a handler would come too late for one that arrives just before pause().
 LISTEN = """
-import os, signal, sys, time
-def heard(number, frame):
+import os, signal, sys
+awaited = {signal.SIGTERM, signal.SIGUSR1}
+signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+print(os.getpid(), flush=True)
+while True:
+    number = signal.sigwait(awaited)
     print("heard", signal.Signals(number).name, flush=True)
     if number == signal.SIGTERM:
         sys.exit(5)
-for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
-    signal.signal(number, heard)
-print(os.getpid(), flush=True)
-while True:
-    signal.pause()
 """
 
 
@@ -94,9 +94,10 @@ os.abort()
 
 def test_our_own_violent_end_ends_the_command(tmp_path: Path) -> None:
     """After kill -9 of us there is no server, and the command is ended, too."""
-    script = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
-    with started([], python(script), environment(tmp_path)) as process:
+    with started([], python(LISTEN), environment(tmp_path)) as process:
         pid = int(process.stdout.readline())
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == "heard SIGUSR1\n"  # so all is in place around the command
         process.kill()
         process.wait(PATIENCE_S)
         wait_until(lambda: is_gone(pid), "the command's end")
@@ -106,11 +107,12 @@ def test_a_terminal_s_ctrl_c_comes_once(tmp_path: Path) -> None:
     """On a terminal the command shares our group: the terminal tells it of Ctrl-C, and we do not do so again."""
     script = """
 import signal, sys
-heard = []
-signal.signal(signal.SIGINT, lambda *_: (heard.append(1), print("heard", flush=True)))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 print("ready", flush=True)
+signal.sigwait({signal.SIGINT})
+print("heard", flush=True)
 sys.stdin.readline()
-print("times", len(heard), flush=True)
+print("times", 1 + len(signal.sigpending() & {signal.SIGINT}), flush=True)
 """
     terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
     command = [sys.executable, "-c", terminal, *words([], python(script))]
