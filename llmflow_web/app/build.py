@@ -21,7 +21,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from llmflow_web.app.cassettes import client_with, open_cassette
+from llmflow_web.app.cassettes import at_no_cost, client_with, open_cassette, told_of
 from llmflow_web.app.config import is_loopback
 from llmflow_web.app.rows import make_row_maker, price_cache_of, search_text, secrets_of, store_limits
 from llmflow_web.app.settings import SETTINGS, Config, endpoints_of, shown_endpoints
@@ -101,6 +101,7 @@ class House:
         self.recorder = Recorder(self.database, _queue_limits(config))
         self.client = HttpClient(_client_limits(config), environ=env)
         self.cassette = open_cassette(config, self.upstreams, console.error) if cassette is None else cassette
+        self.upstreams = at_no_cost(self.cassette, self.upstreams)
         self.dispatcher = Dispatcher(
             client_with(self.cassette, self.client, self.upstreams),
             self.recorder,
@@ -216,6 +217,8 @@ class House:
         self.database.note_ports(self.proxy.port, self.dashboard.port)
         if self.database.kept_aside is not None:
             self.console.warning(f"the database was damaged; it is kept as {self.database.kept_aside}")
+        if self.cassette is not None and not self.config.quiet:
+            self.console.note(told_of(self.cassette))
         self._count_soon()
         self._watch_losses()
         self._loop.call_soon(self._open_screens)
