@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from llmflow_web.app.rows import secrets_of
@@ -45,6 +46,20 @@ def terms_of(config: Config, hint: str | None = None) -> Terms:
         rules=rules,
         hint=hint or HINT,
     )
+
+
+def at_no_cost(cassette: Cassette | None, upstreams: dict[str, Upstream]) -> dict[str, Upstream]:
+    """Return the upstreams as they are priced: where nothing is sent, a budget has nothing to set aside."""
+    if cassette is None or cassette.may_send:
+        return upstreams
+    return {name: replace(upstream, is_free=True) for name, upstream in upstreams.items()}
+
+
+def told_of(cassette: Cassette) -> str:
+    """Say at the start what will be done with it."""
+    count = len(cassette.recordings())
+    mode = "replay" if not cassette.may_send else "hybrid" if cassette.may_play else "record"
+    return f"Cassette: {mode} {cassette.path} ({count} {'recording' if count == 1 else 'recordings'})"
 
 
 def _words(given: Sequence[str]) -> list[str]:

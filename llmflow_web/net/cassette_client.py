@@ -214,6 +214,9 @@ class CassetteCall:
         except NotRecorded as error:
             self._refuse(error)
             return
+        except Exception as error:  # noqa: BLE001 - strangers' bytes: whatever they are, the client gets an answer
+            self._refuse(NotRecorded(f"The request could not be compared: {error}.", "cassette_miss"))
+            return
         if answer is not None:
             self._play(answer)
             return
@@ -259,9 +262,15 @@ class CassetteCall:
         elif self._relay.exchange.record == "off":
             why = "X-LLMFlow-Record: off"
         else:
-            why = self._deck.keep(self._place, asked, heard)
+            why = self._kept(asked, heard)
         if why is not None:
             self._relay.exchange.notes.append(_NOT_KEPT + why)
+
+    def _kept(self, asked: Asked, heard: Heard) -> str | None:
+        try:
+            return self._deck.keep(self._place, asked, heard)
+        except Exception as error:  # noqa: BLE001 - strangers' bytes: a call is never lost to its recording
+            return f"it could not be read ({type(error).__name__})"
 
     def abort(self) -> None:
         """Give up: the client has gone (ClientCall)."""
