@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmflow_web.errors import BadRequest, NotFound
@@ -66,7 +66,7 @@ def read_prompts(connection: sqlite3.Connection, chosen: Filter, sort: str, limi
     """Read the prompts, each with how the newest of its calls begins."""
     found = prompts.prompts(connection, chosen, sort, limit, offset)
     for row in found["prompts"]:
-        row["preview"] = _preview(connection, row.pop("newest"), MAX_PREVIEW_BYTES)
+        row["preview"] = _preview(connection, row.pop("examples"), MAX_PREVIEW_BYTES)
     return found | {"note": _note(found)}
 
 
@@ -75,7 +75,7 @@ def read_prompt(connection: sqlite3.Connection, key: str, chosen: Filter) -> JSO
     found = prompts.prompt(connection, key, chosen)
     if found is None:
         raise NotFound("Prompt not found")
-    found["preview"] = _preview(connection, found.pop("newest"), MAX_STORED_BODY_BYTES)
+    found["preview"] = _preview(connection, found.pop("examples"), MAX_STORED_BODY_BYTES)
     for row in found["versions"]:
         newest = row.pop("newest") or {}
         row |= {"newest_id": newest.get("id"), "newest_trace_id": newest.get("trace_id")}
@@ -86,11 +86,13 @@ def _note(found: JSON) -> str | None:
     return f"Read from the newest {prompts.MAX_SCANNED:,} calls." if found["is_sampled"] else None
 
 
-def _preview(connection: sqlite3.Connection, seq: int | None, max_bytes: int) -> str | None:
-    if seq is None:
-        return None
-    basis = stored_basis(prompts.asked_parts(connection, seq, max_bytes))
-    return " ".join(basis[0][: 2 * MAX_PREVIEW_CHARS].split())[:MAX_PREVIEW_CHARS] if basis else None
+def _preview(connection: sqlite3.Connection, examples: Sequence[int], max_bytes: int) -> str | None:
+    """Return how the prompt begins, by the first of these calls whose request is there and short enough."""
+    for seq in examples:
+        basis = stored_basis(prompts.asked_parts(connection, seq, max_bytes))
+        if basis is not None:
+            return " ".join(basis[0][: 4 * MAX_PREVIEW_CHARS].split())[:MAX_PREVIEW_CHARS]
+    return None
 
 
 def read_diff(connection: sqlite3.Connection, key: str, params: Mapping[str, str]) -> JSON:

@@ -77,8 +77,8 @@ class _Sums:
             "completion_tokens": self.got,
             "p50_ms": p50,
             "p95_ms": p95,
-            "first_seen": self.first // 1_000_000,
-            "last_seen": self.last // 1_000_000,
+            "first_seen": self.first // 1_000_000 if self.calls else None,
+            "last_seen": self.last // 1_000_000 if self.calls else None,
         }
 
 
@@ -104,7 +104,7 @@ def _percentiles(microseconds: list[int], shares: Sequence[float]) -> list[float
 
 
 def prompts(connection: sqlite3.Connection, chosen: Filter, sort: str, limit: int, offset: int) -> JSON:
-    """Return {"prompts", "total", "is_sampled"}; each with the seq of its newest call."""
+    """Return {"prompts", "total", "is_sampled"}; each with the seqs of some calls to show it by."""
     compiled = compile_filter(connection, chosen)
     is_sampled = _narrow(connection, compiled)
     found: dict[str, _Sums] = {}
@@ -122,7 +122,7 @@ def prompts(connection: sqlite3.Connection, chosen: Filter, sort: str, limit: in
         rows.sort(key=lambda row: (row[sort] or 0, row["calls"], row["last_seen"]), reverse=True)
     shown = rows[offset : offset + limit]
     for row in shown:
-        row["newest"] = _newest(connection, row["key"])
+        row["examples"] = _examples(connection, row["key"])
     return {"prompts": shown, "total": len(rows), "is_sampled": is_sampled}
 
 
@@ -138,9 +138,15 @@ def _prompt(key: str, sums: _Sums) -> JSON:
     return named | {"versions": sums.versions} | sums.told()
 
 
-def _newest(connection: sqlite3.Connection, key: str) -> int | None:
-    row = connection.execute("SELECT seq FROM spans WHERE prompt = ? ORDER BY start_ns DESC LIMIT 1", (key,)).fetchone()
-    return None if row is None else int(row[0])
+def _examples(connection: sqlite3.Connection, key: str) -> list[int]:
+    """Return the seqs of the newest calls, and of the oldest: a conversation is short when it begins."""
+    found: list[int] = []
+    for order, limit in (("DESC", 2), ("ASC", 1)):
+        rows = connection.execute(
+            f"SELECT seq FROM spans WHERE prompt = ? ORDER BY start_ns {order} LIMIT {limit}", (key,)
+        )
+        found += [seq for (seq,) in rows]
+    return list(dict.fromkeys(found))
 
 
 def _narrow(connection: sqlite3.Connection, compiled: Compiled) -> bool:
@@ -198,7 +204,7 @@ def prompt(connection: sqlite3.Connection, key: str, chosen: Filter) -> JSON | N
         "version_count": len(known),
         "slots": {"from": begin // 1_000_000, "step_ms": step // 1_000_000, "count": SLOTS},
         "is_sampled": is_sampled,
-        "newest": _newest(connection, key),
+        "examples": _examples(connection, key),
     }
 
 

@@ -179,6 +179,7 @@ class Maker:
         row.span.preview_in = "a very long document"
         pages = [{"number": number, "text": self.words(400)} for number in range(1800)]
         asked = {"model": row.span.model, "messages": [{"role": "user", "content": json.dumps(pages)}]}
+        row.span.prompt_key = row.span.prompt_hash = None
         yield Row(row.span, [part(PART_REQUEST, asked), row.bodies[1]])
 
     def joined(self) -> Iterator[Row]:

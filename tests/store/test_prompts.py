@@ -40,13 +40,14 @@ def test_calls_are_grouped_by_prompt(filled: Hand) -> None:
     found = prompts.prompts(filled.connection, Filter(), "calls", 50, 0)
     start = START_NS // 1_000_000
     assert (found["total"], found["is_sampled"]) == (2, False)
-    newest = found["prompts"][0].pop("newest")
+    examples = found["prompts"][0].pop("examples")
     assert found["prompts"][0] == {
         "key": KEY, "name": None, "is_named": False, "versions": 2, "calls": 3, "errors": 1, "error_rate": 0.333333,
         "cost": 0.5, "unpriced_count": 1, "cost_per_call": 0.25, "prompt_tokens": 60, "completion_tokens": 30,
         "p50_ms": 1500.0, "p95_ms": 1500.0, "first_seen": start, "last_seen": start + 9000,
     }  # fmt: skip
-    assert newest == filled.connection.execute("SELECT seq FROM spans WHERE id = 'new'").fetchone()[0]
+    ids = [filled.connection.execute("SELECT id FROM spans WHERE seq = ?", (seq,)).fetchone()[0] for seq in examples]
+    assert (ids[0], ids[-1]) == ("new", "old")
     assert (found["prompts"][1]["name"], found["prompts"][1]["versions"]) == ("summary", 2)
 
 

@@ -75,7 +75,7 @@ function mountAll(el, state) {
   box.addEventListener("input", typed);
   const now = () => chosen(state.route.search);
   const screen = mountScreen(el, {
-    cls: "prompts", styles: ["/css/prompts.css"], head: [h("h1", null, "Prompts"), choices, h("label", { class: "search" }, icon("search"), box)],
+    cls: "prompts", styles: ["/css/prompts.css", "/css/trace.css"], head: [h("h1", null, "Prompts"), choices, h("label", { class: "search" }, icon("search"), box)],
     ask: (signal) => get("/api/prompts", { limit: LIMIT, sort: now().sort, ...within(now().since) }, signal),
     show: (body, answer) => showAll(body, answer, now(), go),
   });
@@ -259,11 +259,14 @@ function compared(diff) {
 
 /** A piece of both, of the first or of the second; a long stretch of both is folded. @param {[string, string]} piece @param {number} n @param {[string, string][]} all */
 function said([op, text], n, all) {
-  if (op !== "=") return h(op === "+" ? "ins" : "del", null, text);
-  if (text.length < LONG) return text;
-  const head = n ? text.slice(0, KEPT) : "";
-  const tail = n < all.length - 1 ? text.slice(-KEPT) : "";
-  const hidden = text.slice(head.length, text.length - tail.length);
-  const button = h("button", { type: "button", class: "more", onclick: () => button.replaceWith(hidden) }, `… ${format.count(hidden.length)} characters the same …`);
-  return [head, button, tail];
+  if (op !== "=") return h(op === "+" ? "ins" : "del", null, text.length < 4 * LONG ? text : folded(text, LONG, KEPT, "characters"));
+  return text.length < LONG ? text : folded(text, n ? KEPT : 0, n < all.length - 1 ? KEPT : 0, "characters the same");
+}
+
+/** The beginning and the end of a text, and a button for what lies between. @param {string} text @param {number} first @param {number} last @param {string} words */
+function folded(text, first, last, words) {
+  const head = format.head(text, first);
+  const hidden = text.slice(head.length, text.length - last);
+  const button = h("button", { type: "button", class: "more", onclick: () => button.replaceWith(hidden) }, `… ${format.count(hidden.length)} ${words} …`);
+  return [head, button, last ? text.slice(-last) : ""];
 }
