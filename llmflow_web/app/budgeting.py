@@ -95,10 +95,9 @@ class Budgeting:
             if name in taken:
                 self._console.warning(f"the budget {name!r} made on the screen gives way to that of the settings")
                 continue
-            with suppress(ConfigError):  # of a later version, which may have other keys
+            with suppress(ConfigError):  # of a later version, with other keys
                 self._made[name] = rule_from(name, table, "", origin="ui")
         await self._apply(lambda _: None)
-        self._look()
 
     async def close(self) -> None:
         """Let alerts under way go out, and count no more."""
@@ -125,9 +124,10 @@ class Budgeting:
     async def delete(self, name: str) -> None:
         """Delete a rule made on the screen. Raises NotFound, Conflict."""
         self._check_made(name)
-        async with self._changing:
-            self._made.pop(name, None)
-            await self._apply(lambda connection: file.delete_rule(connection, name))
+        await self._change(
+            {key: rule for key, rule in self._made.items() if key != name},
+            lambda connection: file.delete_rule(connection, name),
+        )
 
     def _check_made(self, name: str) -> None:
         if any(account.name == name for account in self._fixed):
@@ -144,15 +144,20 @@ class Budgeting:
         if any(account.name == rule.name for account in self._fixed):
             raise Conflict(f"the budget {rule.name!r} is set in llmflow.toml or by a flag; change it there")
         now_ms = int(self._clock() * 1000)
+        await self._change(
+            {**self._made, rule.name: rule},
+            lambda connection: file.save_rule(connection, rule.name, stored(rule), now_ms),
+        )
+        return next(state for state in self.engine.states() if state["name"] == rule.name)
+
+    async def _change(self, made: dict[str, Rule], write: Callable[[Any], object]) -> None:
         async with self._changing:
-            before = dict(self._made)
-            self._made[rule.name] = rule
+            before, self._made = self._made, made
             try:
-                await self._apply(lambda connection: file.save_rule(connection, rule.name, stored(rule), now_ms))
+                await self._apply(write)
             except LLMFlowError:
                 self._made = before
                 raise
-        return next(state for state in self.engine.states() if state["name"] == rule.name)
 
     async def _apply(self, write: Callable[[Any], object]) -> None:
         """Have the writer count for the rules as they are now, then go by them.
@@ -176,17 +181,18 @@ class Budgeting:
         installed: asyncio.Future[None] = loop.create_future()
 
         def install(done: Future[Any]) -> None:
-            if installed.cancelled():
-                return
             error = done.exception()
-            if error is not None:
-                installed.set_exception(error)
+            if error is None:
+                entries, sent, answers = done.result()
+                self.engine.learn(answers)
+                self.engine.install(accounts, entries, sent)
+                self._set_gate(is_wanted=bool(accounts))
+            if installed.cancelled():  # whoever asked has gone; the rules hold all the same
                 return
-            entries, sent, answers = done.result()
-            self.engine.learn(answers)
-            self.engine.install(accounts, entries, sent)
-            self._set_gate(is_wanted=bool(accounts))
-            installed.set_result(None)
+            if error is None:
+                installed.set_result(None)
+            else:
+                installed.set_exception(error)
 
         self._database.call(work).add_done_callback(lambda done: loop.call_soon_threadsafe(install, done))
         await installed
@@ -197,6 +203,8 @@ class Budgeting:
             dispatcher.gate = self.engine
             for exchange in dispatcher.running.values():
                 self.engine.adopt(exchange)
+            if self._look_timer is None:
+                self._look()
         elif not is_wanted:
             dispatcher.gate = None
 

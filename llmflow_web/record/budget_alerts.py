@@ -100,7 +100,7 @@ class Deliveries:
         return [delivery.shown for delivery in reversed(self._known)]
 
     async def close(self, grace_s: float) -> None:
-        """Let what is under way have `grace_s`, without further attempts; then give it up."""
+        """Let what is under way have `grace_s`; then give it up. Nothing new is begun."""
         self._is_closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)

@@ -148,7 +148,7 @@ def test_refusal() -> None:
         FakeUpstream(answered()) as upstream,
         llmflow.serve(upstreams={"openai": upstream.url}) as flow,
     ):
-        rule = {"name": "daily", "limit_calls": 1, "per": "day", "action": "block"}
+        rule = {"name": "daily", "limit_calls": 1, "per": "month", "action": "block"}
         status, _, made = ask(flow.dashboard_url + "/api/budgets", rule)
         assert (status, made["state"], made["used"]) == (201, "ok", 0)
         assert chat(flow)[0] == 200
@@ -157,10 +157,10 @@ def test_refusal() -> None:
         assert status == 429
         assert body["error"]["code"] == "budget_exceeded"
         assert body["error"]["type"] == "insufficient_quota"
-        assert "'daily' is used up: 1 of 1 call today" in body["error"]["message"]
+        assert "'daily' is used up: 1 of 1 call this month" in body["error"]["message"]
         assert "It resets at 2" in body["error"]["message"]
         assert headers["x-should-retry"] == "false"
-        assert 0 < int(headers["retry-after"]) <= 25 * 3600
+        assert 0 < int(headers["retry-after"]) <= 32 * 86_400
         assert headers["x-llmflow-budget"] == "daily"
         row = flow.call(headers["x-llmflow-span-id"])["trace"]
         assert (row["status"], row["counts"], row["total_tokens"]) == (429, False, None)
@@ -258,7 +258,7 @@ def test_rule_while_calls_run() -> None:
     ):
         running = pool.submit(chat, flow)
         upstream.wait_until(lambda: len(upstream.requests) == 1)
-        rule = {"name": "two", "limit_calls": 2, "per": "hour", "action": "block"}
+        rule = {"name": "two", "limit_calls": 2, "per": "total", "action": "block"}
         made = ask(flow.dashboard_url + "/api/budgets", rule)[2]
         assert (made["used"], made["reserved"], made["in_flight"]) == (0, 1, 1)
         release.set()
@@ -314,11 +314,11 @@ def test_a_webhook_that_hangs(tmp_path) -> None:
         )
         with llmflow.serve(upstreams={"openai": upstream.url}, data_dir=tmp_path) as flow:
             assert chat(flow)[0] == 200
-            hook.wait_until(lambda: len(hook.requests) == 1)
+            hook.wait_until(lambda: len(hook.requests) >= 1)
             assert [chat(flow)[0] for _ in range(3)] == [200] * 3  # it only warns
             flow.cost()
-            until(lambda: len(hook.requests) == 2, "the second webhook")
-            assert [json.loads(one.body)["event"] for one in hook.requests] == ["warn", "exceeded"]
+            until(lambda: sum(one.is_complete for one in hook.requests) >= 2, "the second webhook")
+            assert {json.loads(one.body)["event"] for one in hook.requests if one.is_complete} == {"warn", "exceeded"}
             found = ask(flow.dashboard_url + "/api/budgets")[2]
             assert [(one["state"], one["target"]) for one in found["deliveries"]] == [("waiting", "127.0.0.1")] * 2
             assert "secret" not in json.dumps(found)

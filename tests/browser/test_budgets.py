@@ -74,6 +74,7 @@ def test_a_budget_from_its_making_to_its_end(running: Any, new_page: Maker) -> N
     page.fill("dialog [name=name]", "my calls")
     page.fill("dialog [name=limit]", "2")
     page.select_option("dialog [name=unit]", "limit_calls")
+    page.select_option("dialog [name=per]", "total")
     page.select_option("dialog [name=action]", "block")
     page.click("dialog button:has-text('Create')")
     page.wait_for_selector(".budget:has-text('my calls'):has-text('0 of 2 calls used')")
