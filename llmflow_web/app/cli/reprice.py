@@ -100,10 +100,15 @@ def reprice_lines(told: JSON, width: int, paint: Paint) -> list[str]:
     lines = table(_COLUMNS, [_row(row) for row in told["models"]], width, paint)
     old, new = (sum(row[name] for row in told["models"]) for name in ("old_cost", "new_cost"))
     verb = "would change" if told["dry_run"] else "changed"
-    lines += ["", f"{told['changed']:,} of {told['seen']:,} calls {verb}: ${old:,.4f} → ${new:,.4f}, by the {prices}."]
+    lines += ["", f"{told['changed']:,} of {told['seen']:,} calls {verb}, by the {prices}: {usd(old)} → {usd(new)}."]
     if told["dry_run"] and told["changed"]:
         lines.append("Nothing was written: --apply does it.")
     return lines
+
+
+def usd(cost: float) -> str:
+    """Write a sum of money: cents where it is large."""
+    return f"${cost:,.2f}" if cost >= 100 else f"${cost:,.4f}"
 
 
 def _row(row: JSON) -> list[Cell]:
@@ -115,8 +120,8 @@ def _row(row: JSON) -> list[Cell]:
     return [
         Cell(str(row["model"] or row["provider"] or "-"), "cyan"),
         Cell(f"{row['changed']:,}"),
-        Cell(f"${old:,.4f}"),
-        Cell(f"${new:,.4f}", style),
+        Cell(usd(old)),
+        Cell(usd(new), style),
         Cell(f"{share:+,}%" if share else "", "dim"),
         Cell(", ".join(notes), "dim"),
     ]
