@@ -33,6 +33,7 @@ SCREENS = {
     "metrics": "/metrics",
     "metric": f"/metrics?name={quote(made.EVIL, safe='')}",
     "models": "/models",
+    "budgets": "/budgets",
     "timeline": "/timeline",
     "setup": "/setup",
 }
