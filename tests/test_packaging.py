@@ -88,6 +88,13 @@ def test_the_wheel_is_pure_and_small(wheel: Path) -> None:
     assert wheel.stat().st_size <= MAX_WHEEL_BYTES
 
 
+def test_the_wheel_offers_its_plugin_to_pytest(wheel: Path) -> None:
+    """Where LLMFlow is installed, pytest finds the fixture for cassettes."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
+        assert "[pytest11]\nllmflow = llmflow_web.app.pytest_plugin\n" in archive.read(name).decode()
+
+
 def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
     """Adapters, dashboard, prices, notices and stubs are inside; no `providers` or `tests` at the top."""
     names = set(zipfile.ZipFile(wheel).namelist())
