@@ -107,21 +107,26 @@ def _name_of(node: pytest.Item) -> str:
 def cassette_for(wish: Wish, *, passed: Callable[[], bool]) -> Iterator[Flow]:
     """Run an LLMFlow for one test. passed: asked at the end, whether the test did."""
     opened: list[Cassette] = []
+    complaints: list[str] = []
     before = dict(os.environ)
-    with _flow(wish, before, opened.append) as flow, pytest.MonkeyPatch.context() as patch:
+    with _flow(wish, before, opened.append, complaints.append) as flow, pytest.MonkeyPatch.context() as patch:
         for name, value in _variables(flow, before, is_replay=wish.mode == "replay").items():
             patch.setenv(name, value)
         yield flow
         opened[0].is_tidied = wish.is_own and passed()
+    if complaints:
+        pytest.fail(complaints[0], pytrace=False)
     if passed():
         _judge(wish, opened[0])
 
 
-def _flow(wish: Wish, env: Mapping[str, str], note: Callable[[Cassette], None]) -> Flow:
+def _flow(
+    wish: Wish, env: Mapping[str, str], note: Callable[[Cassette], None], complain: Callable[[str], None]
+) -> Flow:
     def open_deck(config: Config) -> Cassette:
         secrets: list[Secret] = [value.encode() for value in _keys(env).values() if len(value) > len("sk-test")]
         terms = terms_of(config, HINT)
-        cassette = Cassette(wish.path, terms, secrets=secrets, report=_fail, needs_file=False)
+        cassette = Cassette(wish.path, terms, secrets=secrets, report=complain, needs_file=False)
         note(cassette)
         return cassette
 
@@ -135,12 +140,6 @@ def _flow(wish: Wish, env: Mapping[str, str], note: Callable[[Cassette], None]) 
         return make_flow(settings, upstreams=places, env=env, open_deck=open_deck)
     except ConfigError as error:
         raise pytest.UsageError(error.message) from error
-
-
-def _fail(message: str) -> None:
-    import warnings
-
-    warnings.warn(message, stacklevel=1)
 
 
 def _keys(env: Mapping[str, str]) -> dict[str, str]:

@@ -254,11 +254,6 @@ class Cassette:
         if self._writer is not None:
             self._writer.write([one.line for one in self.recordings()])
 
-    def flush(self) -> None:
-        """Wait until everything recorded is in the file."""
-        if self._writer is not None:
-            self._writer.flush()
-
     def close(self) -> None:
         """Write the rest."""
         if self.is_tidied:

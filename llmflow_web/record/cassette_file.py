@@ -100,13 +100,12 @@ class CassetteWriter:
         self._report = report
         self._changed = threading.Condition()
         self._wanted: Sequence[bytes] | None = None
-        self._is_busy = False
         self._is_closed = False
         self._written: list[bytes] | None = None  # what this process wrote; None: something else is there
         self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
-        return f"<CassetteWriter {self._path} {'busy' if self._is_busy else 'idle'}>"
+        return f"<CassetteWriter {self._path} {'idle' if self._wanted is None else 'behind'}>"
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Have the file hold the header and `lines`."""
@@ -116,11 +115,6 @@ class CassetteWriter:
                 self._thread = threading.Thread(target=self._run, name="llmflow-cassette", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
-
-    def flush(self) -> None:
-        """Wait until everything is written."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._wanted is None and not self._is_busy)
 
     def close(self) -> None:
         """Write the rest and stop."""
@@ -133,13 +127,10 @@ class CassetteWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._is_busy = False
-                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._wanted is not None or self._is_closed)
                 lines, self._wanted = self._wanted, None
                 if lines is None:
                     return
-                self._is_busy = True
             try:
                 self._bring_to(list(lines))
             except OSError as error:

@@ -380,7 +380,7 @@ def test_a_client_that_reads_to_the_last_event(name, upstream, tape):
             seen = b""
             while events[-1] not in seen:
                 seen += sock.recv(65536)
-        (call,) = flow.calls()
+        (call,) = flow.calls(wait_s=PATIENCE_S)
         notes = flow.call(call["id"])["trace"]["notes"]
         left = "not recorded on the cassette: the client left before the answer was complete"
         assert (left in notes) is not is_kept

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from llmflow_web.record.cassette_match import Rules, differences, key_of, parse_
 from llmflow_web.wire.chunked import encode_chunk
 from llmflow_web.wire.taped import Asked, Heard
 
+PATIENCE_S = 60.0
 SCALARS = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, width=32) | st.text()
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
@@ -228,23 +231,32 @@ def test_a_style_nobody_knows():
         answer_from({"status": 200, "json": 1, "style": "bold"})
 
 
+def holds(path: Path, *lines: bytes) -> bool:
+    """Wait until a file holds a cassette's header and these lines."""
+    end = time.monotonic() + PATIENCE_S
+    while not path.exists() or path.read_bytes() != HEADER + b"".join(lines):
+        assert time.monotonic() < end, path.exists() and path.read_bytes()
+        time.sleep(0.005)
+    return True
+
+
 def test_writing(tmp_path):
     """Lines are appended where nothing before them has changed, and written anew where something has."""
     path = tmp_path / "deep" / "tape.jsonl"
     told_of: list[str] = []
     writer = CassetteWriter(path, told_of.append)
     writer.write([b"1\n"])
-    writer.flush()
+    assert holds(path, b"1\n")
     first = path.stat().st_ino
     writer.write([b"1\n", b"2\n"])
-    writer.flush()
-    assert (path.read_bytes(), path.stat().st_ino) == (HEADER + b"1\n2\n", first)
+    assert holds(path, b"1\n", b"2\n")
+    assert path.stat().st_ino == first
     writer.write([b"0\n", b"1\n"])
-    writer.flush()
-    assert path.read_bytes() == HEADER + b"0\n1\n"
+    assert holds(path, b"0\n", b"1\n")
     path.unlink()
     writer.write([b"0\n", b"1\n", b"2\n"])
     writer.close()
     assert path.read_bytes() == HEADER + b"0\n1\n2\n"
     assert [one.name for one in path.parent.iterdir()] == ["tape.jsonl"]
     assert told_of == []
+    assert repr(writer).endswith("idle>")
