@@ -181,7 +181,7 @@ const goNth = (n) => () => {
 };
 
 use({
-  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => [n, goNth(n)])),
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9, 0].map((n) => [n, goNth(n || 10)])),
   "?": openHelp,
   t: nextTheme,
   " ": () => state.live.toggle(),

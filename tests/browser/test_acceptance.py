@@ -34,7 +34,7 @@ COUNT = """(selector) => {
 }"""
 
 TAB_ORDER = """skip: Skip to content
-nav: LLMFlow, Traces, Sessions, Analytics, Logs, Metrics, Models, Budgets, Timeline, Setup
+nav: LLMFlow, Traces, Sessions, Analytics, Logs, Metrics, Models, Prompts, Budgets, Timeline, Setup
 live: Live. Press to pause
 tools: Theme: auto, Keyboard and help
 search: Search traces

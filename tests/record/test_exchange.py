@@ -26,6 +26,7 @@ from llmflow_web.model import (
     Exchange,
     Row,
     Span,
+    Unrecorded,
     Usage,
 )
 from llmflow_web.record.exchange import RowMaker
@@ -545,8 +546,24 @@ def test_meta_keeps_no_contents():
 
 
 def test_off_records_nothing():
-    """`record: off` gives no row."""
-    assert RowMaker({provider.name: provider for provider in PROVIDERS}, Prices())(exchange(record="off")) == []
+    """`record: off` gives no row: where bodies were captured to be counted, what counts, else nothing."""
+    make = RowMaker({provider.name: provider for provider in PROVIDERS}, Prices())
+    (found,) = make(exchange(record="off"))
+    assert isinstance(found, Unrecorded)
+    assert (found.span.total_tokens, found.span.preview_in, found.span.counts) == (39, None, True)
+    unseen = exchange(record="off")
+    unseen.request = unseen.response = None
+    assert make(unseen) == []
+
+
+def test_refused_calls_do_not_count():
+    """A call that a budget kept back is a row that counts nowhere."""
+    kept_back = exchange()
+    kept_back.is_refused = True
+    kept_back.response_status, kept_back.response, kept_back.error = 429, None, "The budget is used up."
+    (row,) = RowMaker({provider.name: provider for provider in PROVIDERS}, Prices())(kept_back)
+    assert (row.span.counts, row.span.status, row.span.error) == (False, 429, "The budget is used up.")
+    assert (row.span.total_tokens, row.span.estimated_cost) == (None, 0.0)
 
 
 def test_cut_bodies_are_marked():

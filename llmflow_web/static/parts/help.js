@@ -7,7 +7,7 @@ import { isOff } from "./keys.js";
 /** Keys by group; two spaces between keys that do the same, or the opposite. @type {[string, [string, string][]][]} */
 const KEYS = [
   ["Anywhere", [["?", "This help"], ["/", "Search"], ["Space", "Pause or go on live"], ["t", "Theme: auto, light, dark"], ["r", "Ask again"], ["Ctrl+F", "Our search, then the browser’s"], ["Esc", "Close what is open"]]],
-  ["Go to", [["g t", "Traces"], ["g s", "Sessions"], ["g a", "Analytics"], ["g l", "Logs"], ["g m", "Metrics"], ["g o", "Models"], ["g p", "Prompts"], ["g b", "Budgets"], ["g i", "Timeline"], ["g u", "Setup"], ["1 … 9", "The same, in their order"]]],
+  ["Go to", [["g t", "Traces"], ["g s", "Sessions"], ["g a", "Analytics"], ["g l", "Logs"], ["g m", "Metrics"], ["g o", "Models"], ["g p", "Prompts"], ["g b", "Budgets"], ["g i", "Timeline"], ["g u", "Setup"], ["1 … 9, 0", "The same, in their order"]]],
   ["In the list", [["j  ↓", "Next row"], ["k  ↑", "Previous row"], ["Home  End", "First, last row"], ["PgUp  PgDn", "A page"], ["Enter  →", "Open, go to the trace"], ["Esc", "Back to the list, then clear the filters"],
     ["x", "Select"], ["Shift+↓  Shift+↑", "Select more"], ["c", "Compare the two selected"], ["Del", "Delete"], ["Ctrl+click", "Open in a tab"], ["Alt+click", "Filter by a value, with Shift without it"]]],
   ["In the time strip", [["←  →", "Earlier, later"], ["Shift+←  Shift+→", "Choose a range"], ["Enter", "Filter by it"], ["Del", "Any time"]]],
