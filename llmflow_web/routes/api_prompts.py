@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,7 +61,7 @@ class PromptRoutes:
 # --- run on a reader thread ---
 
 
-def read_prompts(connection: sqlite3.Connection, chosen: Filter, sort: str, limit: int, offset: int) -> JSON:
+def read_prompts(connection: Any, chosen: Filter, sort: str, limit: int, offset: int) -> JSON:
     """Read the prompts, each with how the newest of its calls begins."""
     found = prompts.prompts(connection, chosen, sort, limit, offset)
     for row in found["prompts"]:
@@ -70,7 +69,7 @@ def read_prompts(connection: sqlite3.Connection, chosen: Filter, sort: str, limi
     return found | {"note": _note(found)}
 
 
-def read_prompt(connection: sqlite3.Connection, key: str, chosen: Filter) -> JSON:
+def read_prompt(connection: Any, key: str, chosen: Filter) -> JSON:
     """Read one prompt. Raises NotFound."""
     found = prompts.prompt(connection, key, chosen)
     if found is None:
@@ -86,7 +85,7 @@ def _note(found: JSON) -> str | None:
     return f"Read from the newest {prompts.MAX_SCANNED:,} calls." if found["is_sampled"] else None
 
 
-def _preview(connection: sqlite3.Connection, examples: Sequence[int], max_bytes: int) -> str | None:
+def _preview(connection: Any, examples: Sequence[int], max_bytes: int) -> str | None:
     """Return how the prompt begins, by the first of these calls whose request is there and short enough."""
     for seq in examples:
         basis = stored_basis(prompts.asked_parts(connection, seq, max_bytes))
@@ -95,7 +94,7 @@ def _preview(connection: sqlite3.Connection, examples: Sequence[int], max_bytes:
     return None
 
 
-def read_diff(connection: sqlite3.Connection, key: str, params: Mapping[str, str]) -> JSON:
+def read_diff(connection: Any, key: str, params: Mapping[str, str]) -> JSON:
     """Compare the newest calls of two versions. Raises NotFound, BadRequest."""
     found = prompts.prompt(connection, key, Filter())
     if found is None:

@@ -33,6 +33,8 @@ SCREENS = {
     "metrics": "/metrics",
     "metric": f"/metrics?name={quote(made.EVIL, safe='')}",
     "models": "/models",
+    "prompts": "/prompts",
+    "prompt": "/prompts/summary",
     "budgets": "/budgets",
     "timeline": "/timeline",
     "setup": "/setup",
