@@ -183,7 +183,18 @@ def test_a_running_call_stands_still_for_who_asks_for_calm(mock: Maker, new_page
 
 @pytest.mark.parametrize(
     "path",
-    ["/traces", "/sessions", "/analytics", "/logs", "/metrics", "/models", "/prompts", "/budgets", "/timeline", "/setup"],
+    [
+        "/traces",
+        "/sessions",
+        "/analytics",
+        "/logs",
+        "/metrics",
+        "/models",
+        "/prompts",
+        "/budgets",
+        "/timeline",
+        "/setup",
+    ],
 )
 def test_no_empty_screen_violates_a_rule(flow: Any, new_page: Maker, axe: str, path: str) -> None:
     """A server to which nothing has been sent says so in a way everybody can read."""
