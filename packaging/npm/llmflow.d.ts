@@ -18,7 +18,7 @@ export type SpanOptions = Fields & {
     capture?: boolean;
 };
 export type Redact = (part: "input" | "output" | "attributes" | "error", value: any) => any;
-declare const settings: {
+export type Settings = {
     url: string;
     token: string;
     enabled: boolean;
@@ -31,9 +31,9 @@ declare const settings: {
  * module came from, else http://localhost:3000). `token`: LLMFLOW_TOKEN. `enabled`: LLMFLOW_SDK=off turns all off.
  * `capture`: whether inputs and outputs are recorded. `serviceName`: LLMFLOW_SERVICE_NAME. `redact(part, value)`: called
  * with "input", "output", "attributes" or "error" before a value leaves; returns what may.
- * @param {Partial<typeof settings>} [options]
+ * @param {Partial<Settings>} [options]
  */
-export declare function configure(options?: Partial<typeof settings>): void;
+export declare function configure(options?: Partial<Settings>): void;
 /** The span we are in, or null. @returns {Span | null} */
 export declare function getCurrentSpan(): Span | null;
 /** Headers that put a call under the current span; {} outside of one. @returns {Record<string, string>} */
@@ -100,10 +100,10 @@ export declare function traced(type?: string, name?: string): (target: any, key?
  * @template C @param {C} client @returns {C}
  */
 export declare function wrap<C>(client: C): C;
-/** The older name of `wrap`. @template C @param {C} client @returns {C} */
+/** The older name of `wrap`, which also takes whatever has `chat.completions.create`. @template C @param {C} client @returns {C} */
 export declare function wrapOpenAI<C>(client: C): C;
-/** Send what waits now; whether all of it arrived. @returns {Promise<boolean>} */
-export declare function flush(): Promise<boolean>;
+/** Send what waits now, for at most `timeoutMs`; whether all of it arrived. @param {number} [timeoutMs] @returns {Promise<boolean>} */
+export declare function flush(timeoutMs?: number): Promise<boolean>;
 /** How many spans wait, were sent, were dropped here and rejected there, and failed attempts. */
 export declare function stats(): {
     waiting: number;
@@ -112,4 +112,3 @@ export declare function stats(): {
     rejected: number;
     failedAttempts: number;
 };
-export {};

@@ -1,7 +1,9 @@
 // The JavaScript SDK: spans, context, streams and delivery, against a server of the test's own.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { createServer } from "node:http";
+import { Readable } from "node:stream";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import * as llmflow from "../../llmflow_web/static/sdk/llmflow.js";
@@ -18,9 +20,10 @@ async function listen(answer = () => [201, {}]) {
     request.on("data", (piece) => { text += piece; });
     request.on("end", () => {
       const [status, body, headers] = answer(posts.length);
-      posts.push({ spans: JSON.parse(text).spans, headers: request.headers, status });
+      const { spans } = JSON.parse(text);
+      posts.push({ spans, headers: request.headers, status, path: request.url });
       response.writeHead(status, { "content-type": "application/json", ...headers });
-      response.end(JSON.stringify(body));
+      response.end(JSON.stringify(body === null ? null : { stored: spans.length, rejected: 0, ...body }));
     });
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -161,6 +164,76 @@ test("a promise of a class of its own stays what it is", async () => {
   assert.deepEqual(found.call.output, { ok: 1 });
 });
 
+test("what comes back is the caller's own: not begun, not locked, not changed for its reader", async () => {
+  const iterable = Object.freeze({ async *[Symbol.asyncIterator]() { yield 1; } });
+  const frozen = { [Symbol.asyncIterator]: () => Object.freeze({ next: async () => ({ done: true, value: undefined }) }) };
+  const locked = new ReadableStream();
+  locked.getReader();
+  class Mine extends Promise {}
+  let runs = 0;
+  const query = { then(ok, bad) { runs += 1; return Promise.resolve("rows").then(ok, bad); } };
+  const found = await recorded(async () => {
+    assert.equal(await span("tool", "iterable", async () => iterable), iterable);
+    for await (const piece of span("tool", "frozen", () => frozen)) assert.fail(piece);
+    assert.equal(await span("tool", "locked", async () => locked), locked);
+    const stream = await span("tool", "mine", () => Mine.resolve(new ReadableStream({ start(controller) { controller.enqueue("p"); } })));
+    const only = stream.getReader();
+    assert.deepEqual(await only.read(), { done: false, value: "p" });
+    await only.cancel();
+    assert.deepEqual([await span("tool", "query", () => query), runs], ["rows", 1]);
+    await assert.rejects(span("tool", "refused", () => Mine.reject(new Error("no"))), /no/);
+    assert.equal((await span("tool", "odd", async () => ({ get [Symbol.toStringTag]() { throw new Error("no tag"); }, v: 1 }))).v, 1);
+    const reader = span("tool", "bytes", () => new ReadableStream({ type: "bytes", start(controller) { controller.enqueue(new Uint8Array(3)); controller.close(); } })).getReader({ mode: "byob" });
+    assert.equal((await reader.read(new Uint8Array(8))).value.length, 3);
+    assert.equal((await reader.read(new Uint8Array(8))).done, true);
+  });
+  assert.deepEqual(Object.keys(found).sort(), ["bytes", "frozen", "iterable", "locked", "mine", "odd", "query", "refused"]);
+  assert.deepEqual([found.query.output, found.refused.error, found.odd.status ?? 200], [{ result: "rows" }, "Error: no", 200]);
+});
+
+test("the SDKs' requests and streams, read in any of their ways", async () => {
+  class Request extends Promise { // as APIPromise of openai and Anthropic
+    static get [Symbol.species]() { return Promise; }
+
+    answer = new Response('{"n":1}');
+
+    parse() { return (this.parsed ??= this.answer.json()); }
+
+    then(ok, bad) { return this.parse().then(ok, bad); }
+
+    asResponse() { return Promise.resolve(this.answer); }
+
+    async withResponse() {
+      const [data, response] = await Promise.all([this.parse(), this.asResponse()]);
+      return { data, response };
+    }
+  }
+  const request = () => new Request((resolve) => { resolve(null); });
+  class Stream {
+    controller = new AbortController();
+
+    iterator = async function* () { yield "a"; yield "b"; };
+
+    [Symbol.asyncIterator]() { return this.iterator(); }
+
+    async left() { let text = ""; for await (const piece of { [Symbol.asyncIterator]: () => this.iterator() }) text += piece; return text; }
+  }
+  const found = await recorded(async () => {
+    assert.deepEqual(await span("llm", "awaited", request), { n: 1 });
+    assert.deepEqual((await span("llm", "both", request).withResponse()).data, { n: 1 });
+    assert.deepEqual(await (await span("llm", "raw", request).asResponse()).json(), { n: 1 });
+    assert.equal(await span("llm", "split", () => new Stream()).left(), "ab");
+    const heard = span("tool", "heard", () => Readable.from(["x", "y"]));
+    const pieces = [];
+    heard.on("data", (piece) => { pieces.push(piece); });
+    await once(heard, "close");
+    assert.deepEqual(pieces, ["x", "y"]);
+  });
+  assert.deepEqual([found.awaited.output, found.both.output, found.raw.output], [{ n: 1 }, { n: 1 }, { result: "<Response>" }]);
+  assert.deepEqual(found.split.output, { result: "ab" });
+  assert.ok(found.heard.duration_ms >= 0);
+});
+
 test("whatever a program hands around is copied, bounded, and never breaks it", async () => {
   const loop = { name: "loop" };
   loop.self = loop;
@@ -192,7 +265,10 @@ test("contents are left out, or pass the user's own hook", async () => {
     return JSON.parse(JSON.stringify(value).replaceAll("secret", "[gone]"));
   };
   const masked = await recorded(() => traced("tool", "loud")((x) => { getCurrentSpan().set({ mine: "secret" }); return { x }; })("secret"), { redact: hook });
-  assert.deepEqual([masked.loud.input, masked.loud.output, masked.loud.attributes], ["[gone]", { x: "[gone]" }, { redacted: "the hook failed" }]);
+  assert.deepEqual([masked.loud.input, masked.loud.output, masked.loud.attributes], ["[gone]", { x: "[gone]" }, { redacted: "[withheld: the redaction hook failed]" }]);
+  const tracing = traced("tool", "hook")((value) => ({ seen: value }));
+  const within = await recorded(() => traced("tool", "outer")((x) => x)({ y: 1 }), { redact: (part, value) => tracing(value) });
+  assert.deepEqual([Object.keys(within), within.outer.input], [["outer"], { seen: { y: 1 } }]);
 });
 
 test("off: functions run as they are, nothing is sent", async () => {
@@ -210,7 +286,7 @@ test("batches of 200; refusals are counted; a token goes along", async () => {
   configure({ url: server.url, token: "tok" });
   const before = stats();
   for (let n = 0; n < 450; n += 1) span("tool", `n${n}`, () => n);
-  assert.equal(await flush(), true);
+  assert.equal(await flush(), false);
   assert.deepEqual(server.posts.map((post) => post.spans.length), [200, 200, 50]);
   assert.equal(server.posts[0].headers["x-llmflow-token"], "tok");
   assert.deepEqual([stats().sent - before.sent, stats().rejected - before.rejected], [449, 1]);
@@ -235,6 +311,51 @@ test("LLMFlow away, busy, back: nothing thrown, memory bounded, what waited arri
   assert.equal(back.taken().length, 4000);
 });
 
+test("what waits is bounded in bytes, whatever it is made of", async () => {
+  const gone = await listen();
+  await gone.close();
+  configure();
+  configure({ url: gone.url });
+  const small = Array.from({ length: 100 }, () => ({ a: {}, b: [0, 1, 2], c: null }));
+  for (let n = 0; n < 300; n += 1) span("tool", "many", (one) => { one.set({ input: small, output: { text: "€".repeat(100_000) } }); });
+  assert.ok(stats().waiting * 200_000 <= 32 * 1024 * 1024, `${stats().waiting} spans`);
+  assert.ok(stats().waiting > 100);
+  const back = await listen();
+  configure({ url: back.url });
+  while (stats().waiting) await flush();
+  assert.ok(back.taken().length > 100);
+});
+
+test("a stranger at LLMFlow's port gets no more than a look, and sends nothing elsewhere", async () => {
+  const elsewhere = await listen();
+  const stranger = await listen((n) => n ? [307, null, { location: `${elsewhere.url}/api/spans` }] : [200, null]);
+  configure();
+  configure({ url: stranger.url.replace("http://", "") });
+  const before = stats();
+  for (let n = 0; n < 300; n += 1) span("tool", "private", () => n);
+  assert.equal(await flush(), false);
+  assert.deepEqual([stranger.posts.length, stats().waiting, stats().rejected - before.rejected], [1, 100, 200]);
+  assert.equal(await flush(), false);
+  assert.deepEqual([stranger.posts.length, elsewhere.posts.length, stats().waiting], [2, 0, 0]);
+  configure();
+});
+
+test("what is undefined sets nothing; the environment is read when first needed", async () => {
+  const server = await listen();
+  configure();
+  configure({ url: server.url });
+  configure({ url: undefined, token: null });
+  span("tool", "there", () => 1);
+  assert.equal(await flush(), true);
+  configure();
+  process.env.LLMFLOW_URL = server.url;
+  span("tool", "late", () => 1);
+  assert.equal(await flush(), true);
+  delete process.env.LLMFLOW_URL;
+  configure();
+  assert.deepEqual(server.taken().map((one) => one.span_name), ["there", "late"]);
+});
+
 test("a wrapped client carries the span, that client alone", async () => {
   const seen = [];
   const client = () => ({ baseURL: "", fetch: async (url, init) => { seen.push([String(url), Object.fromEntries(new Headers(init?.headers))]); return new Response("{}"); } });
@@ -256,6 +377,10 @@ test("a wrapped client carries the span, that client alone", async () => {
   assert.deepEqual([seen[2][1], seen[4][1]], [{}, {}]);
   assert.deepEqual([seen[3][1]["x-parent-id"], seen[3][2]], [id, 3]);
   assert.throws(() => wrap({}), TypeError);
+  const calls = [];
+  const bare = wrapOpenAI({ chat: { completions: { create: async (...args) => calls.push(args) } } });
+  await recorded(() => trace("bare", () => bare.chat.completions.create({ model: "m" }, { headers: { mine: "1" } })));
+  assert.deepEqual([calls[0][0], calls[0][1].headers.mine, typeof calls[0][1].headers["x-trace-id"]], [{ model: "m" }, "1", "string"]);
 });
 
 test("a program ends by itself: with what waits delivered, and at once where nobody answers", async () => {
@@ -268,6 +393,15 @@ test("a program ends by itself: with what waits delivered, and at once where nob
   const { stderr, stdout } = await go(server.url);
   assert.equal(stdout, "");
   assert.equal(stderr.trim().split("\n").length, 1);
+});
+
+test("a program ends although LLMFlow takes what it sends and never answers", async () => {
+  const silent = createServer(() => {});
+  await new Promise((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  after(() => { silent.closeAllConnections(); silent.close(); });
+  const code = `import { span } from ${JSON.stringify(SDK.href)}; for (let n = 0; n < 100; n += 1) span("tool", "x", () => n);`;
+  const { stderr } = await run(process.execPath, ["--input-type=module", "-e", code], { env: { PATH: process.env.PATH, LLMFLOW_URL: `http://127.0.0.1:${silent.address().port}` }, timeout: 120_000 });
+  assert.match(stderr, /^\[llmflow\] .* does not answer/);
 });
 
 test("without AsyncLocalStorage a span is current until the first await, and its handle says where things belong", async () => {

@@ -12,9 +12,10 @@
 const MAX_BATCH_SPANS = 200;
 const MAX_BATCH_WEIGHT = 4 * 1024 * 1024;
 const MAX_WAITING_SPANS = 4000;
-const MAX_WAITING_WEIGHT = 32 * 1024 * 1024; // about the bytes that spans may hold until they are delivered
+const MAX_WAITING_WEIGHT = 32 * 1024 * 1024; // the bytes that spans may hold until they are delivered
 const LINGER_MS = 1000; // so long a span waits for others
 const POST_TIMEOUT_MS = 5000;
+const EXIT_TIMEOUT_MS = 2000; // so long the end of a program waits for LLMFlow
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 30_000;
 const MAX_KEEPALIVE_BYTES = 60 * 1024; // what a browser still sends when its page goes
@@ -30,7 +31,7 @@ const MAX_ATTRIBUTE_CHARS = 64 * 1024;
 const MAX_ATTRIBUTES = 256;
 const MAX_TAGS = 64;
 const MAX_ID_CHARS = 128;
-const SPAN_WEIGHT = 1024;
+const WITHHELD = "[withheld: the redaction hook failed]";
 const STATUS_FAILED = 500;
 const STATUS_STOPPED = 499;
 
@@ -44,26 +45,47 @@ const SHORT = { type: "span_type", name: "span_name" };
 /** @typedef {Record<string, any>} Fields what can be said of a span, in camelCase or snake_case: model, promptTokens, tags … */
 /** @typedef {Fields & {type?: string, name?: string, traceId?: string, parent?: Span | Headers | Record<string, string> | null, input?: unknown, capture?: boolean}} SpanOptions */
 /** @typedef {(part: "input"|"output"|"attributes"|"error", value: any) => any} Redact what may leave of a value */
+/** @typedef {{url: string, token: string, enabled: boolean, capture: boolean, serviceName: string, redact: Redact | null}} Settings */
 
 const runtime = /** @type {any} */ (globalThis);
 
 // ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const settings = { url: "", token: "", enabled: true, capture: true, serviceName: "", redact: /** @type {Redact | null} */ (null) };
-/** @type {Partial<typeof settings>} */
+/** @type {Partial<Settings>} */
 let given = {};
+/** @type {Settings | null} */
+let known = null;
 
 /**
  * Set what is given; without arguments, forget what was set. `url`: LLMFlow's dashboard (LLMFLOW_URL, else where this
  * module came from, else http://localhost:3000). `token`: LLMFLOW_TOKEN. `enabled`: LLMFLOW_SDK=off turns all off.
  * `capture`: whether inputs and outputs are recorded. `serviceName`: LLMFLOW_SERVICE_NAME. `redact(part, value)`: called
  * with "input", "output", "attributes" or "error" before a value leaves; returns what may.
- * @param {Partial<typeof settings>} [options]
+ * @param {Partial<Settings>} [options]
  */
 export function configure(options) {
-  given = options ? { ...given, ...options } : {};
-  const chosen = { url: variable("LLMFLOW_URL") || home(), token: variable("LLMFLOW_TOKEN"), enabled: !/^(off|0|false|no)$/i.test(variable("LLMFLOW_SDK")), capture: true, serviceName: variable("LLMFLOW_SERVICE_NAME"), redact: null, ...given };
-  Object.assign(settings, chosen, { url: String(chosen.url).replace(/\/+$/, "") });
+  const told = Object.entries(options ?? {}).filter(([, value]) => value !== undefined && value !== null);
+  given = options ? { ...given, ...Object.fromEntries(told) } : {};
+  known = null;
+}
+
+/** Read when first needed: a program may still set its environment after importing us. @returns {Settings} */
+function settings() {
+  return (known ??= {
+    token: variable("LLMFLOW_TOKEN"),
+    enabled: !/^(off|0|false|no)$/i.test(variable("LLMFLOW_SDK").trim()),
+    capture: true,
+    serviceName: variable("LLMFLOW_SERVICE_NAME"),
+    redact: null,
+    ...given,
+    url: place(given.url || variable("LLMFLOW_URL") || home()),
+  });
+}
+
+/** @param {unknown} url with or without scheme */
+function place(url) {
+  const text = String(url).replace(/\/+$/, "");
+  return text.includes("://") ? text : `http://${text}`;
 }
 
 /** @param {string} name */
@@ -148,6 +170,8 @@ function randomHex(bytes) {
 
 // ── spans ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+let anchor = Number.NaN; // the time when performance.now() was 0
+
 /** One timed operation. The function that is traced gets it as its argument. */
 export class Span {
   spanId = randomHex(8);
@@ -162,22 +186,21 @@ export class Span {
   #attributes = {};
   /** @type {string[]} */
   #tags = [];
-  #weight = SPAN_WEIGHT;
   #isRoot;
   #capture;
-  #started = Date.now();
+  #started = now();
   #clock = performance.now();
 
   /** @param {SpanOptions} options @param {boolean} isRoot @param {Span | null} around */
   constructor(options, isRoot, around) {
     const { parent, traceId, capture, ...fields } = options;
     this.#isRoot = isRoot;
-    this.#capture = capture ?? settings.capture;
+    this.#capture = capture ?? settings().capture;
     const above = parent instanceof Span ? parent : parent === undefined && !isRoot ? around : null;
     const told = parent && !(parent instanceof Span) ? idsIn(parent) : {};
     this.traceId = above?.traceId ?? told.traceId ?? foreignId(traceId) ?? randomHex(16);
     this.parentId = above?.spanId ?? told.parentId ?? null;
-    if (settings.serviceName) this.#fields.service_name = settings.serviceName;
+    if (settings().serviceName) this.#fields.service_name = settings().serviceName;
     for (const name of INHERITED) if (above && name in above.#fields) this.#fields[name] = above.#fields[name];
     this.set(fields);
   }
@@ -193,7 +216,7 @@ export class Span {
 
   /** Say something of the span; a name that is none of ours becomes an attribute. Never throws. @param {Fields} fields */
   set(fields) {
-    for (const name of keysOf(fields)) {
+    for (const name of this.isOpen ? keysOf(fields) : []) {
       try {
         this.#put(name, fields[name]);
       } catch {
@@ -229,12 +252,14 @@ export class Span {
   /** End, with what went wrong, and go to LLMFlow. What is traced by a function ends by itself. @param {unknown} [error] */
   end(error) {
     if (!this.isOpen) return;
-    this.isOpen = false;
+    const duration = performance.now() - this.#clock;
     try {
-      const duration = performance.now() - this.#clock;
       if (error !== undefined) this.#note(error);
-      sender.put(this.#posted(duration), this.#weight);
+      this.isOpen = false;
+      if (sender.isFull) sender.dropped += 1;
+      else sender.put(written(this.#posted(duration)));
     } catch {
+      this.isOpen = false;
       sender.dropped += 1;
     }
   }
@@ -269,18 +294,14 @@ export class Span {
 
   /** @param {"input"|"output"} name @param {unknown} value */
   #keep(name, value) {
-    const capture = new Capture();
-    const kept = capture.value(value, 0);
+    const kept = new Capture().value(value, 0);
     this.#fields[name] = name === "output" && (kept === null || typeof kept !== "object" || Array.isArray(kept)) ? { result: kept } : kept;
-    this.#weight += SPAN_WEIGHT + MAX_CHARS - capture.chars;
   }
 
   /** @param {string} name @param {unknown} value */
   #attribute(name, value) {
     if (!(name in this.#attributes) && keysOf(this.#attributes).length >= MAX_ATTRIBUTES) return;
-    const capture = new Capture(MAX_ATTRIBUTE_CHARS);
-    this.#attributes[name] = capture.value(value, 0);
-    this.#weight += MAX_ATTRIBUTE_CHARS - capture.chars;
+    this.#attributes[name] = new Capture(MAX_ATTRIBUTE_CHARS).value(value, 0);
   }
 
   /** @param {any} value */
@@ -293,11 +314,12 @@ export class Span {
 
   /** @param {any} error */
   #note(error) {
-    const kind = String(error?.name ?? typeof error);
+    const kind = String(attempt(() => error?.name) ?? typeof error);
     this.#fields.error = errorText(error);
     this.#fields.status ??= kind === "AbortError" ? STATUS_STOPPED : STATUS_FAILED;
-    this.#attribute("exception.type", kind);
-    if (typeof error?.stack === "string") this.#attribute("exception.stacktrace", error.stack);
+    this.set({ attributes: { "exception.type": kind } });
+    const stack = attempt(() => error?.stack);
+    if (typeof stack === "string") this.set({ attributes: { "exception.stacktrace": stack } });
   }
 
   /** @param {number} duration ms */
@@ -325,7 +347,16 @@ class NoSpan extends Span {
   }
 }
 
-const nothing = new NoSpan();
+/** @type {NoSpan | null} */
+let nothing = null;
+
+/** The time in ms, finer than Date.now() has it, so that steps within one millisecond keep their order. */
+function now() {
+  const wall = Date.now();
+  const ticks = performance.now();
+  if (!(Math.abs(anchor + ticks - wall) < 20)) anchor = wall - ticks; // the clock was set, or the machine slept
+  return Math.round((anchor + ticks) * 1000) / 1000;
+}
 
 /** @param {any} value @returns {string[]} */
 function keysOf(value) {
@@ -397,7 +428,7 @@ export function traced(type = "custom", name = undefined) {
 function tracedFunction(fn, type, name) {
   /** @this {any} @param {any[]} args */
   function called(...args) {
-    return traceCall({ options: { type, name, ...(args.length && settings.capture ? { input: args.length === 1 ? args[0] : args } : {}) }, fn: () => fn.apply(this, args) }, false);
+    return traceCall({ options: { type, name, ...(args.length && settings().capture ? { input: args.length === 1 ? args[0] : args } : {}) }, fn: () => fn.apply(this, args) }, false);
   }
   Object.defineProperty(called, "name", { value: fn.name, configurable: true });
   return called;
@@ -420,46 +451,89 @@ function traceCall({ options, fn }, isRoot, parent) {
 /** @param {SpanOptions} options @param {boolean} isRoot @param {Span} [parent] @returns {Span} */
 function begun(options, isRoot, parent) {
   try {
-    if (settings.enabled) return new Span(parent ? { parent, ...options } : options, isRoot, getCurrentSpan());
+    if (settings().enabled && !isRedacting) return new Span(parent ? { parent, ...options } : options, isRoot, getCurrentSpan());
   } catch { /* the program goes on without the span */ }
-  return nothing;
+  return (nothing ??= new NoSpan());
 }
 
 /** End the span of a call, or let it last as long as what came back: a promise, an iterator, a stream. @param {Span} one @param {any} result */
 function followed(one, result) {
   try {
     if (typeof result?.then === "function") return followedPromise(one, result);
-    const stream = followedStream(one, result);
-    if (stream) return stream;
   } catch { /* it is the caller's all the same */ }
-  one.finish(result);
-  return result;
+  return arrived(one, result);
+}
+
+/** What a call gave: a stream is watched, all else ends the span. Never throws. @param {Span} one @param {any} value */
+function arrived(one, value) {
+  try {
+    const stream = followedStream(one, value);
+    if (stream) return stream;
+  } catch { /* it is frozen, or locked: somebody else's */ }
+  one.finish(value);
+  return value;
 }
 
 /** @param {Span} one @param {any} promise */
 function followedPromise(one, promise) {
-  const settled = promise.then(
-    (/** @type {any} */ value) => {
-      const stream = followedStream(one, value);
-      if (stream) return stream;
-      one.finish(value);
-      return value;
-    },
+  const failed = (/** @type {any} */ error) => {
+    one.end(error ?? new Error(String(error)));
+    throw error;
+  };
+  if (Object.getPrototypeOf(promise) === Promise.prototype) return promise.then((/** @type {any} */ value) => arrived(one, value), failed);
+  // A promise of a class of its own stays what it is, and is not begun by us: a query may run at every `then`, and those of
+  // the official SDKs read an answer that somebody may want raw.
+  if (typeof promise.parse === "function" && typeof promise.asResponse === "function") observeRequest(one, promise, failed);
+  else observeThen(one, promise);
+  return promise;
+}
+
+/** @param {Span} one @param {any} promise @param {(error: any) => never} failed */
+function observeRequest(one, promise, failed) {
+  const { parse, asResponse } = promise;
+  const done = remembered((value) => arrived(one, value));
+  let isParsed = false;
+  own(promise, "parse", () => {
+    isParsed = true;
+    return parse.call(promise).then(done, failed);
+  });
+  own(promise, "asResponse", () => asResponse.call(promise).then((/** @type {any} */ response) => {
+    if (!isParsed) one.finish(response);
+    return response;
+  }, failed));
+}
+
+/** @param {Span} one @param {any} promise */
+function observeThen(one, promise) {
+  const { then } = promise;
+  const done = remembered((value) => arrived(one, value));
+  own(promise, "then", (/** @type {any} */ ok, /** @type {any} */ bad) => then.call(
+    promise,
+    (/** @type {any} */ value) => typeof ok === "function" ? ok(done(value)) : done(value),
     (/** @type {any} */ error) => {
       one.end(error ?? new Error(String(error)));
+      if (typeof bad === "function") return bad(error);
       throw error;
     },
-  );
-  // A promise of a class of its own (the SDKs' have more methods) stays what it is; ours is for the span alone.
-  if (Object.getPrototypeOf(promise) === Promise.prototype) return settled;
-  settled.catch?.(() => {});
-  return promise;
+  ));
+}
+
+/** Give an object a method of its own in place of its class's. @param {any} object @param {PropertyKey} name @param {(...args: any[]) => any} value */
+function own(object, name, value) {
+  Object.defineProperty(object, name, { value, configurable: true, writable: true });
+}
+
+/** A function that is asked once, and says the same ever after. @param {(value: any) => any} fn */
+function remembered(fn) {
+  /** @type {{value: any} | null} */
+  let found = null;
+  return (/** @type {any} */ value) => (found ??= { value: fn(value) }).value;
 }
 
 /** Watch what yields pieces, without taking any: the same object for an iterator, a new one for a ReadableStream. @param {Span} one @param {any} value */
 function followedStream(one, value) {
   if (value === null || typeof value !== "object") return null;
-  if (runtime.ReadableStream && value instanceof runtime.ReadableStream) return watchedStream(one, value);
+  if (runtime.ReadableStream && value instanceof runtime.ReadableStream) return value.locked ? null : watchedStream(one, value);
   if (/^\[object (Async)?Generator\]$/.test(Object.prototype.toString.call(value))) return watchedIterator(one, value);
   if (typeof value[Symbol.asyncIterator] === "function") return watchedIterable(one, value);
   return null;
@@ -490,12 +564,13 @@ class Pieces {
     one.end(error);
   }
 
-  /** What a step of an iterator gave. @param {any} step */
+  /** What a step of an iterator gave. Never throws. @param {any} step */
   take(step) {
-    if (step?.done) {
-      if (!this.count) this.one.finish(step.value);
-      this.end();
-    } else this.add(step?.value);
+    try {
+      if (!step?.done) this.add(step?.value);
+      else if (this.count) this.end();
+      else this.one.finish(step.value);
+    } catch { /* it passes all the same */ }
     return step;
   }
 }
@@ -505,7 +580,7 @@ function watchedIterator(one, iterator) {
   const pieces = new Pieces(one);
   for (const name of ["next", "return", "throw"]) {
     const original = iterator[name];
-    if (typeof original === "function") Object.defineProperty(iterator, name, { value: watchedStep(original.bind(iterator), pieces), configurable: true, writable: true });
+    if (typeof original === "function") own(iterator, name, watchedStep(original.bind(iterator), pieces));
   }
   return iterator;
 }
@@ -531,41 +606,70 @@ function watchedStep(advance, pieces) {
 
 /** @param {Span} one @param {any} iterable such as the SDKs' streams: iterated once, by a method of its class */
 function watchedIterable(one, iterable) {
-  const original = iterable[Symbol.asyncIterator];
+  // Theirs make all their iterators, those of tee() too, by a method of the object's own.
+  const name = Object.hasOwn(iterable, "iterator") && "controller" in iterable ? "iterator" : Symbol.asyncIterator;
+  const original = iterable[name];
   let isFirst = true;
-  Object.defineProperty(iterable, Symbol.asyncIterator, {
-    configurable: true,
-    value(/** @type {any[]} */ ...args) {
-      const iterator = original.apply(iterable, args);
-      if (!isFirst) return iterator;
-      isFirst = false;
-      return watchedIterator(one, iterator);
-    },
+  own(iterable, name, (...args) => {
+    const iterator = original.apply(iterable, args);
+    if (!isFirst) return iterator;
+    isFirst = false;
+    return arrivedIterator(one, iterator);
   });
+  // Some are listened to instead (openai's `stream()`, Node's streams): their end is the span's, unless somebody iterates.
+  if (typeof iterable.once === "function") for (const event of ["end", "close"]) iterable.once(event, () => { if (isFirst) one.end(streamError(iterable)); });
   return iterable;
+}
+
+/** @param {Span} one @param {any} iterator */
+function arrivedIterator(one, iterator) {
+  try {
+    return watchedIterator(one, iterator);
+  } catch {
+    one.end(); // it is frozen, and goes unwatched
+    return iterator;
+  }
+}
+
+/** @param {any} stream whose `errored` is the error, or whether there was one */
+function streamError({ errored }) {
+  return errored instanceof Error ? errored : errored ? new Error("the stream failed") : undefined;
 }
 
 /** @param {Span} one @param {ReadableStream<any>} stream */
 function watchedStream(one, stream) {
   const pieces = new Pieces(one);
+  const type = takesBuffers(stream) ? "bytes" : undefined;
   const reader = stream.getReader();
-  return new ReadableStream({
-    async pull(controller) {
+  return new ReadableStream(/** @type {any} */ ({
+    type,
+    async pull(/** @type {any} */ controller) {
       try {
         const step = await context.run(one, () => reader.read());
         pieces.take(step);
-        if (step.done) controller.close();
-        else controller.enqueue(step.value);
+        if (!step.done) return controller.enqueue(step.value);
+        controller.close();
+        controller.byobRequest?.respond(0); // whoever waits with a buffer hears of the end
       } catch (error) {
-        pieces.end(error);
+        pieces.end(error ?? new Error(String(error)));
         throw error;
       }
     },
-    cancel(reason) {
+    cancel(/** @type {any} */ reason) {
       pieces.end();
       return reader.cancel(reason);
     },
-  }, { highWaterMark: 0 });
+  }), { highWaterMark: 0 });
+}
+
+/** Whether a stream's readers may bring their own buffers. @param {ReadableStream<any>} stream */
+function takesBuffers(stream) {
+  try {
+    stream.getReader({ mode: "byob" }).releaseLock();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 // ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -578,22 +682,27 @@ const WRAPPED = Symbol.for("llmflow.wrapped");
  * @template C @param {C} client @returns {C}
  */
 export function wrap(client) {
-  const known = /** @type {any} */ (client);
-  const google = known?.apiClient;
+  const any = /** @type {any} */ (client);
+  const google = any?.apiClient;
   if (typeof google?.apiCall === "function") {
     const call = google.apiCall;
     if (!call[WRAPPED]) google.apiCall = Object.assign((/** @type {any} */ url, /** @type {any} */ init, /** @type {any[]} */ ...rest) => call.call(google, url, withHeaders(url, init), ...rest), { [WRAPPED]: true });
     return client;
   }
-  if (typeof known?.fetch !== "function") throw new TypeError("wrap() takes a client of openai, @anthropic-ai/sdk or @google/genai");
-  const send = known.fetch;
-  if (!send[WRAPPED]) known.fetch = Object.assign((/** @type {any} */ url, /** @type {any} */ init) => send.call(undefined, url, withHeaders(url, init)), { [WRAPPED]: true });
+  if (typeof any?.fetch !== "function") throw new TypeError("wrap() takes a client of openai, @anthropic-ai/sdk or @google/genai");
+  const send = any.fetch;
+  if (!send[WRAPPED]) any.fetch = Object.assign((/** @type {any} */ url, /** @type {any} */ init) => send.call(undefined, url, withHeaders(url, init)), { [WRAPPED]: true });
   return client;
 }
 
-/** The older name of `wrap`. @template C @param {C} client @returns {C} */
+/** The older name of `wrap`, which also takes whatever has `chat.completions.create`. @template C @param {C} client @returns {C} */
 export function wrapOpenAI(client) {
-  return wrap(client);
+  const completions = /** @type {any} */ (client)?.chat?.completions;
+  if (typeof /** @type {any} */ (client)?.fetch === "function" || typeof completions?.create !== "function") return wrap(client);
+  const create = completions.create;
+  const call = (/** @type {any} */ body, /** @type {any} */ options, /** @type {any[]} */ ...rest) => create.call(completions, body, { ...options, headers: { ...currentTraceHeaders(), ...options?.headers } }, ...rest);
+  if (!create[WRAPPED]) completions.create = Object.assign(call, { [WRAPPED]: true });
+  return client;
 }
 
 /** Add what the call itself does not bring. Never throws. @param {any} url @param {any} init */
@@ -601,7 +710,7 @@ function withHeaders(url, init) {
   try {
     const one = getCurrentSpan();
     if (!one?.spanId) return init;
-    const headers = new Headers(init?.headers);
+    const headers = new Headers(init?.headers ?? url?.headers);
     const more = { ...one.headers(), ...(isOurs(url) ? one.labels() : {}) };
     for (const [name, value] of Object.entries(more)) if (!headers.has(name)) headers.set(name, value);
     return { ...init, headers };
@@ -613,7 +722,7 @@ function withHeaders(url, init) {
 /** Whether LLMFlow may be there: labels name people, and are no business of a provider's. @param {any} url */
 function isOurs(url) {
   const { hostname } = new URL(typeof url === "string" ? url : url?.url ?? String(url));
-  return ["localhost", "127.0.0.1", "[::1]"].includes(hostname) || hostname === new URL(settings.url).hostname;
+  return ["localhost", "127.0.0.1", "[::1]"].includes(hostname) || hostname === new URL(settings().url).hostname;
 }
 
 // ── copies of values ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -641,9 +750,9 @@ class Capture {
     if (value === null || value === undefined || typeof value === "boolean") return value ?? null;
     if (typeof value === "string") return this.text(value);
     if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
-    if (typeof value !== "object") return typeof value === "function" ? `<function ${value.name}>` : this.text(String(value));
     try {
-      return this.object(value, depth);
+      if (typeof value === "function") return this.text(`<function ${value.name}>`);
+      return typeof value === "object" ? this.object(value, depth) : this.text(String(value));
     } catch {
       return "<something that cannot be shown>";
     }
@@ -661,14 +770,15 @@ class Capture {
     const kind = value.constructor?.name ?? "Object";
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
     if (value instanceof Error) return this.text(errorText(value));
-    if (value instanceof URL || value instanceof RegExp) return this.text(String(value));
+    if (value instanceof RegExp) return this.text(String(value));
     if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `<${value.byteLength} bytes>`;
     if (typeof value.then === "function" || (runtime.ReadableStream && value instanceof runtime.ReadableStream) || (runtime.Response && value instanceof runtime.Response)) return `<${kind}>`;
     if (depth >= MAX_DEPTH || this.nodes <= 0) return `… [${kind}]`;
     if (this.above.has(value)) return `<${kind} it is part of>`;
     this.above.add(value);
     try {
-      if (Array.isArray(value) || value instanceof Set) return this.items([...value], depth);
+      if (typeof value.toJSON === "function") return this.value(value.toJSON(), depth + 1);
+      if (Array.isArray(value) || value instanceof Set) return this.items(Array.isArray(value) ? value : [...value], depth);
       return this.pairs(value instanceof Map ? [...value].map(([name, one]) => [String(name), () => one]) : Object.keys(value).map((name) => [name, () => value[name]]), depth);
     } finally {
       this.above.delete(value);
@@ -725,54 +835,66 @@ function errorText(error) {
 
 // ── delivery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Takes spans and posts them in batches, in the background. */
+/** Takes spans as they are written and posts them in batches, in the background. */
 class Sender {
-  /** @type {{span: any, weight: number}[]} */
+  /** @type {{text: string, weight: number}[]} */
   waiting = [];
   weight = 0;
   sent = 0;
   dropped = 0;
   rejected = 0;
   failedAttempts = 0;
+  failedAt = -Infinity;
   #failures = 0; // in a row
   /** @type {Promise<void> | null} */
   #sending = null;
+  /** @type {AbortController | null} of the post that is under way */
+  #open = null;
   /** @type {any} */
   #timer = null;
   #isDue = 0; // when the timer goes off
   #hasSpoken = false;
 
-  /** @param {any} span @param {number} weight */
-  put(span, weight) {
-    if (this.waiting.length >= MAX_WAITING_SPANS || this.weight + weight > MAX_WAITING_WEIGHT) {
+  get isFull() {
+    return this.waiting.length >= MAX_WAITING_SPANS;
+  }
+
+  /** @param {string} text */
+  put(text) {
+    const weight = text.length * (/[\u0100-\uffff]/.test(text) ? 2 : 1); // as engines hold it
+    if (this.weight + weight > MAX_WAITING_WEIGHT) {
       this.dropped += 1;
       return;
     }
-    this.waiting.push({ span, weight });
+    this.waiting.push({ text, weight });
     this.weight += weight;
     if (!this.#failures) this.#wake(this.waiting.length >= MAX_BATCH_SPANS ? 0 : LINGER_MS);
   }
 
-  /** Send what waits; whether all of it arrived. @returns {Promise<boolean>} */
-  async flush() {
-    const lost = this.dropped;
+  /** Send what waits, for at most `ms`; whether all of it arrived. @param {number} ms @returns {Promise<boolean>} */
+  async flush(ms) {
+    const lost = this.dropped + this.rejected;
     const attempts = this.failedAttempts;
-    while (this.waiting.length && this.failedAttempts === attempts) {
+    let isOver = false;
+    const over = new Promise((resolve) => { later(() => resolve(isOver = true), ms); });
+    while (this.waiting.length && this.failedAttempts === attempts && !isOver) {
       this.#sleep();
-      await (this.#sending ??= this.#send());
+      await Promise.race([over, (this.#sending ??= this.#send())]);
     }
-    return !this.waiting.length && this.dropped === lost;
+    return !this.waiting.length && this.dropped + this.rejected === lost;
   }
 
-  /** The page goes: a browser still sends a little by itself. */
+  /** Give up the post that is under way: an open one would hold a program that wants to end. */
+  async abort() {
+    this.#open?.abort();
+    await this.#sending;
+  }
+
+  /** The page goes: a browser still sends a little by itself. What is not answered any more is sent again if the page stays. */
   leave() {
     const { spans, body } = this.#batch(MAX_KEEPALIVE_BYTES);
     if (!spans.length) return;
-    try {
-      runtime.fetch(`${settings.url}/api/spans`, { method: "POST", headers: this.#headers(), body, keepalive: true }).catch(() => {});
-      this.#take(spans);
-      this.sent += spans.length;
-    } catch { /* it stays where it is */ }
+    this.#request(body, { keepalive: true }).then((/** @type {Response} */ answer) => { if (answer.ok) this.sent += this.#take(spans); }).catch(() => {});
   }
 
   /** @param {number} ms */
@@ -781,11 +903,10 @@ class Sender {
     if (this.#sending || (this.#timer && this.#isDue <= due)) return;
     this.#sleep();
     this.#isDue = due;
-    this.#timer = setTimeout(() => {
+    this.#timer = later(() => {
       this.#timer = null;
       this.#sending ??= this.#send();
     }, ms);
-    this.#timer?.unref?.(); // the program may end all the same
   }
 
   #sleep() {
@@ -808,54 +929,70 @@ class Sender {
   /** The oldest spans that go into one post. @param {number} room */
   #batch(room) {
     const spans = [];
-    const texts = [];
     let weight = 0;
     for (const one of this.waiting.slice(0, MAX_BATCH_SPANS)) {
-      const text = prepared(one.span);
-      if (texts.length && weight + text.length > room) break;
-      weight += text.length;
+      weight += one.weight;
+      if (spans.length && weight > room) break;
       spans.push(one);
-      texts.push(text);
     }
-    return { spans, body: `{"spans":[${texts.join(",")}]}` };
+    return { spans, body: `{"spans":[${spans.map((one) => one.text).join(",")}]}` };
   }
 
-  #headers() {
-    return { "content-type": "application/json", ...(settings.token ? { "x-llmflow-token": settings.token } : {}) };
+  /** @param {string} body @param {RequestInit} more @returns {Promise<Response>} */
+  async #request(body, more) {
+    const { token, url } = settings();
+    const headers = { "content-type": "application/json", ...(token ? { "x-llmflow-token": token } : {}) };
+    // No span of the program's is ours; and what was meant for one place goes to no other.
+    return context.run(null, () => runtime.fetch(`${url}/api/spans`, { method: "POST", headers, body, redirect: "manual", ...more }));
   }
 
   /** Post a batch; how long to wait before the next attempt where it did not arrive. @param {any[]} spans @param {string} body @returns {Promise<number>} ms */
   async #post(spans, body) {
+    const abort = (this.#open = new AbortController());
+    const timer = later(() => abort.abort(), POST_TIMEOUT_MS);
     try {
-      const outside = (/** @type {() => any} */ fn) => context.run(null, fn); // no span of the program's is ours
-      const answer = await outside(() => runtime.fetch(`${settings.url}/api/spans`, { method: "POST", headers: this.#headers(), body, signal: AbortSignal.timeout?.(POST_TIMEOUT_MS) }));
-      const told = await answer.json().catch(() => ({}));
+      const answer = await this.#request(body, { signal: abort.signal });
       if (RETRIED.has(answer.status)) return this.#failed(`answers ${answer.status}`, Number(answer.headers.get("retry-after")) * 1000);
-      this.#failures = 0;
-      this.#take(spans);
-      const refused = answer.ok ? Number(told.rejected ?? 0) : spans.length;
-      this.sent += spans.length - refused;
-      this.rejected += refused;
-      if (refused) this.#say(`${refused} spans were refused: ${told.error ?? told.results?.find((/** @type {any} */ one) => one.error)?.error ?? answer.status}`);
-      return 0;
+      return this.#settle(spans, answer.status, await answer.json().catch(() => null));
     } catch (error) {
       return this.#failed(`does not answer (${/** @type {any} */ (error)?.cause?.code ?? /** @type {any} */ (error)?.name})`, 0);
+    } finally {
+      clearTimeout(timer);
+      this.#open = null;
     }
+  }
+
+  /** A batch was judged. @param {any[]} spans @param {number} status @param {any} told @returns {number} ms */
+  #settle(spans, status, told) {
+    this.#take(spans);
+    if (!Number.isInteger(told?.stored) || !Number.isInteger(told?.rejected)) {
+      this.rejected += spans.length;
+      this.#failed(`does not take spans (status ${status})`, 0); // not LLMFlow, or not for us: ask seldom
+      return MAX_PAUSE_MS;
+    }
+    this.#failures = 0;
+    this.sent += told.stored;
+    this.rejected += told.rejected;
+    if (told.rejected) this.#say(`${told.rejected} spans were refused: ${told.results?.find((/** @type {any} */ one) => one.error)?.error}`);
+    return 0;
   }
 
   /** @param {string} what @param {number} asked ms */
   #failed(what, asked) {
     this.failedAttempts += 1;
+    this.failedAt = performance.now();
     this.#failures += 1;
-    this.#say(`${settings.url} ${what}; spans wait, the program goes on`);
+    this.#say(`${settings().url} ${what}: spans wait in memory, at most ${MAX_WAITING_SPANS}; LLMFLOW_SDK=off turns them off`);
     return Math.min(MAX_PAUSE_MS, Math.max(asked || 0, FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 10)));
   }
 
   /** @param {any[]} spans */
   #take(spans) {
     const gone = new Set(spans);
+    const before = this.waiting.length;
     for (const one of this.waiting) if (gone.has(one)) this.weight -= one.weight;
     this.waiting = this.waiting.filter((one) => !gone.has(one));
+    return before - this.waiting.length;
   }
 
   /** One line is all that is ever said. @param {string} text */
@@ -866,27 +1003,46 @@ class Sender {
   }
 }
 
-/** A span as it is posted, after the user's own hook. @param {any} span */
-function prepared(span) {
-  const { redact } = settings;
-  const shown = redact ? { ...span } : span;
-  for (const part of redact ? /** @type {const} */ (["input", "output", "attributes", "error"]) : []) {
-    if (!(part in shown)) continue;
-    try {
-      shown[part] = redact?.(part, shown[part]);
-      JSON.stringify(shown[part]);
-    } catch {
-      shown[part] = part === "error" ? "[the redact hook failed]" : { redacted: "the hook failed" };
+/** A timer that does not keep a program from ending. @param {() => void} fn @param {number} ms @returns {any} */
+function later(fn, ms) {
+  const timer = /** @type {any} */ (setTimeout(fn, ms));
+  if (typeof timer === "number") runtime.Deno?.unrefTimer?.(timer);
+  else timer.unref?.();
+  return timer;
+}
+
+let isRedacting = false;
+
+/** A span as it is posted, after the user's own hook. As text at once: a piece of a long string would hold the whole of it. @param {any} span */
+function written(span) {
+  const { redact } = settings();
+  isRedacting = true; // what the hook calls is not traced
+  try {
+    for (const part of redact ? /** @type {const} */ (["input", "output", "attributes", "error"]) : []) {
+      if (span[part] !== undefined) span[part] = redacted(redact, part, span[part]);
     }
+  } finally {
+    isRedacting = false;
   }
-  return JSON.stringify(shown);
+  return JSON.stringify(span);
+}
+
+/** @param {Redact | null} redact @param {"input"|"output"|"attributes"|"error"} part @param {any} value */
+function redacted(redact, part, value) {
+  let shown;
+  try {
+    shown = new Capture().value(redact?.(part, value), 0);
+  } catch {
+    shown = WITHHELD; // what the hook could not judge does not leave
+  }
+  return part === "attributes" && (shown === null || typeof shown !== "object" || Array.isArray(shown)) ? { redacted: shown } : shown;
 }
 
 const sender = new Sender();
 
-/** Send what waits now; whether all of it arrived. @returns {Promise<boolean>} */
-export function flush() {
-  return sender.flush().catch(() => false);
+/** Send what waits now, for at most `timeoutMs`; whether all of it arrived. @param {number} [timeoutMs] @returns {Promise<boolean>} */
+export function flush(timeoutMs = POST_TIMEOUT_MS) {
+  return sender.flush(timeoutMs).catch(() => false);
 }
 
 /** How many spans wait, were sent, were dropped here and rejected there, and failed attempts. */
@@ -894,8 +1050,13 @@ export function stats() {
   return { waiting: sender.waiting.length, sent: sender.sent, dropped: sender.dropped, rejected: sender.rejected, failedAttempts: sender.failedAttempts };
 }
 
-configure();
-// Nothing else is left to do: one attempt more, then the program may end.
-if (typeof runtime.process?.once === "function") runtime.process.once("beforeExit", () => { flush(); });
+/** Nothing else is left to do: what waits is sent, and where that fails, or just did, the program ends all the same. */
+async function beforeExit() {
+  if (!sender.waiting.length || performance.now() - sender.failedAt < EXIT_TIMEOUT_MS) return;
+  await flush(EXIT_TIMEOUT_MS);
+  if (sender.waiting.length) await sender.abort();
+}
+
+runtime.process?.on?.("beforeExit", beforeExit);
 runtime.document?.addEventListener?.("visibilitychange", () => { if (runtime.document.visibilityState === "hidden") sender.leave(); });
 runtime.addEventListener?.("pagehide", () => sender.leave());
