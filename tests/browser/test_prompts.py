@@ -95,6 +95,9 @@ def test_a_prompt_with_one_version_and_none_at_all(prompted: Any, new_page: Make
     page = new_page(expects_errors=True)
     page.goto(f"{prompted.dashboard_url}/prompts/summary")
     page.wait_for_selector("text=One wording so far")
+    page.click("[aria-label='Versions'] td a[title='Its newest call']")
+    page.click(".ids a[data-field='prompt']")
+    page.wait_for_selector("text=One wording so far")
     assert page.locator("input[type=radio]").count() == 0
     page.goto(f"{prompted.dashboard_url}/prompts/nothing")
     page.wait_for_selector("text=This prompt is not here")

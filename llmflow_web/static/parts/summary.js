@@ -103,6 +103,7 @@ function ids({ detail: { trace }, twin, addressOf }) {
   return h("div", { class: "ids" }, h("span", null, time(trace.timestamp, format.stamp(trace.timestamp), format.iso(trace.timestamp))),
     idOf("trace", trace.trace_id), trace.id !== trace.trace_id ? idOf("span", trace.id) : null,
     link("session", trace.session_id, `/sessions/${encodeURIComponent(trace.session_id)}`), link("user", trace.user_id, listed("user", trace.user_id)),
+    link("prompt", trace.prompt_name ?? trace.prompt_key, `/prompts/${encodeURIComponent(trace.prompt_name ?? trace.prompt_key)}`),
     trace.service_name ? h("span", { data: { field: "service", value: trace.service_name } }, `service ${format.visible(trace.service_name)}`) : null,
     trace.replay_of ? h("span", null, "replay of ", h("a", { href: `/traces/${encodeURIComponent(trace.replay_of)}` }, short(trace.replay_of))) : null,
     joined(trace, twin, addressOf),
