@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import { Readable } from "node:stream";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
+import { sdks } from "../../llmflow_web/static/lib/snippets.js";
 import * as llmflow from "../../llmflow_web/static/sdk/llmflow.js";
 
 const { configure, currentTraceHeaders, flush, generateId, getCurrentSpan, span, stats, trace, traced, wrap, wrapOpenAI } = llmflow;
@@ -393,6 +394,15 @@ test("a program ends by itself: with what waits delivered, and at once where nob
   const { stderr, stdout } = await go(server.url);
   assert.equal(stdout, "");
   assert.equal(stderr.trim().split("\n").length, 1);
+});
+
+test("what the setup screen shows runs as it stands", async () => {
+  const server = await listen();
+  const { snippets } = sdks(server.url, "").find((one) => one.id === "llmflow");
+  const code = snippets.find((one) => one.name === "JavaScript").code.replace("./llmflow.mjs", SDK.href);
+  await run(process.execPath, ["--input-type=module", "-e", code]);
+  const { answer, search } = Object.fromEntries(server.taken().map((one) => [one.span_name, one]));
+  assert.deepEqual([search.parent_id, search.span_type, search.output, answer.output], [answer.id, "tool", { result: ["found"] }, { result: ["found"] }]);
 });
 
 test("a program ends although LLMFlow takes what it sends and never answers", async () => {

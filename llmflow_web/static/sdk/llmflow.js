@@ -97,9 +97,9 @@ function variable(name) {
   }
 }
 
+/** The dashboard this module came from: with what stands before its path there, such as a token. */
 function home() {
-  const from = import.meta.url ?? "";
-  return /^https?:/.test(from) && new URL(from).pathname.endsWith("/sdk/llmflow.js") ? new URL(from).origin : "http://localhost:3000";
+  return /^(https?:.*)\/sdk\/llmflow\.js(?:[?#]|$)/.exec(import.meta.url ?? "")?.[1] ?? "http://localhost:3000";
 }
 
 // ── the current span ─────────────────────────────────────────────────────────────────────────────────────────────────
