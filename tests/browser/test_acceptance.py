@@ -141,6 +141,7 @@ HOSTILE = {
 } | {
     "hostile waterfall": f"/traces/{made.EVIL_TRACE}",
     "search": "/traces?q=%3Cimg",
+    "prompt": f"/prompts/{quote(made.EVIL + ' prompt_name', safe='')}",
     "tree": f"/traces/{made.EVIL_TRACE}?tab=waterfall&find=%3Cscript%3E",
 }  # fmt: skip
 
@@ -169,7 +170,9 @@ def test_hostile_text_is_text_on_every_screen_and_nobody_else_is_asked(hostile: 
         for folded in page.query_selector_all("main details:not([open]) > summary"):
             folded.evaluate("(node) => { node.parentElement.open = true; }")
         if name not in {"setup", "budgets"} | others.keys():  # tell of no call by themselves
-            until(page, "document.querySelector('main').textContent.includes('onerror=\"window.pwned=1\"')")
+            until(
+                page, f"'{name}' && document.querySelector('main').textContent.includes('onerror=\"window.pwned=1\"')"
+            )
         assert (name, page.evaluate(INERT)) == (name, [])
         for mode in ("Plain", "JSON", "Markdown") if name == "messages" else ():
             page.click(f".segments button:has-text('{mode}')")

@@ -142,7 +142,9 @@ function mountOne(el, state, key) {
     async ask(signal) {
       const { since, a, b } = now();
       const gone = (/** @type {any} */ error) => { if (error.status !== 404) throw error; return null; };
-      const [prompt, diff] = await Promise.all([get(`/api/prompts/${encodeURIComponent(key)}`, within(since), signal).catch(gone), get(`/api/prompts/${encodeURIComponent(key)}/diff`, { a, b }, signal).catch(gone)]);
+      const prompt = await get(`/api/prompts/${encodeURIComponent(key)}`, within(since), signal).catch(gone);
+      const hasTwo = a || b || prompt?.versions?.length > 1;
+      const diff = hasTwo ? await get(`/api/prompts/${encodeURIComponent(key)}/diff`, { a, b }, signal).catch(gone) : null;
       return { prompt, diff };
     },
     show(body, { prompt, diff }) {
