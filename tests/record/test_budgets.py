@@ -37,8 +37,8 @@ class Desk:
     def __init__(self, *accounts, now: float = NOON) -> None:
         self.now = now
         self.alerts: list[tuple[str, str]] = []
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        weakref.finalize(self, self.connection.close)
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self.connection.close)  # the collector may run in any thread
         migrate(self.connection, 0)
         self.ledger = Ledger()
         book = PriceBook(load=lambda: PriceTable({"m1": ROW.encode()}, "2026-01-01", "test"))
