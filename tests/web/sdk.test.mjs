@@ -30,7 +30,8 @@ async function listen(answer = () => [201, {}]) {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   after(() => { server.closeAllConnections(); server.close(); });
   const taken = () => posts.filter((post) => post.status < 300).flatMap((post) => post.spans);
-  return { posts, taken, url: `http://127.0.0.1:${server.address().port}`, close: () => { server.closeAllConnections(); return new Promise((resolve) => server.close(resolve)); } };
+  const cut = () => server.closeAllConnections();
+  return { posts, taken, cut, url: `http://127.0.0.1:${server.address().port}`, close: () => { server.closeAllConnections(); return new Promise((resolve) => server.close(resolve)); } };
 }
 
 /** Everything `work` traces, by name. */
@@ -310,6 +311,10 @@ test("LLMFlow away, busy, back: nothing thrown, memory bounded, what waited arri
   isBusy = false;
   while (stats().waiting) await flush();
   assert.equal(back.taken().length, 4000);
+  back.cut(); // as a restart does: the connection that was kept is dead
+  span("tool", "after", () => 1);
+  while (stats().waiting) await flush();
+  assert.equal(back.taken().at(-1).span_name, "after");
 });
 
 test("what waits is bounded in bytes, whatever it is made of", async () => {
