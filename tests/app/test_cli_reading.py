@@ -25,7 +25,7 @@ COMMANDS_READ = (
     ("ls",), ("ls", "--spans", "--limit", "3"), ("ls", "-status:ok"), ("ls", "--sort", "duration", "--reverse"),
     ("ls", "tag:prod", "--since", "2026-09-01"), ("show", TRACE[:6]), ("show", B), ("show", B, "--part", "attributes"),
     ("stats",), ("stats", "--by", "tag"), ("stats", "service:bot", "--since", "2026-09-01", "--by", "service"),
-    ("stats", "--by", "session", "--sort", "tokens"), ("diff", A[:4], B),
+    ("stats", "--by", "session", "--sort", "tokens"), ("prompts",), ("diff", A[:4], B),
 )  # fmt: skip
 
 
@@ -302,7 +302,7 @@ def test_colours_are_for_terminals(filled: Flow) -> None:
     assert b"\x1b" not in on_a_terminal(NO_COLOR="1")
 
 
-@pytest.mark.parametrize("command", ["ls", "tail", "show", "stats", "diff", "prune", "reprice", "doctor"])
+@pytest.mark.parametrize("command", ["ls", "tail", "show", "stats", "prompts", "diff", "prune", "reprice", "doctor"])
 def test_help_fits_and_has_an_example(command: str) -> None:
     """--help is readable at 80 columns and shows how the command is used."""
     text = COMMANDS[command].load().make_parser(command).format_help()

@@ -52,6 +52,7 @@ COMMANDS = {
     "tail": Command("show calls as they end, live", "tail"),
     "show": Command("show one call: the tree it is in, its figures, its messages", "show"),
     "stats": Command("sum up calls by model, provider, tag and others", "stats"),
+    "prompts": Command("list the prompts calls were made from, and their versions", "prompts"),
     "diff": Command("compare two calls or traces", "compare"),
     "replay": Command("send a recorded call once more, edited or by another provider", "replay"),
     "prune": Command("delete traces for good, by age, number, size or filter", "prune"),

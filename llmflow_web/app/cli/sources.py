@@ -142,6 +142,8 @@ def _reader_of(path: str) -> tuple[Any, ...]:
         return (found,)
     parts = path.split("/")  # "", "api", "traces", key[, "tree"]
     key = _unquoted(parts[3])
+    if parts[2] == "prompts":
+        return (_prompt, key)
     return (_tree, key) if parts[4:] == ["tree"] else (_detail, key)
 
 
@@ -184,6 +186,21 @@ def _diff(connection: Any, params: Params) -> Answer:
     return Answer(read_diff(connection, params["a"], params["b"]))
 
 
+def _prompts(connection: Any, params: Params) -> Answer:
+    from llmflow_web.routes.api_prompts import read_prompts
+    from llmflow_web.wire.filter import Filter
+
+    chosen = Filter.from_query(params)
+    return Answer(read_prompts(connection, chosen, params["sort"], int(params["limit"]), 0))
+
+
+def _prompt(connection: Any, params: Params, key: str) -> Answer:
+    from llmflow_web.routes.api_prompts import read_prompt
+    from llmflow_web.wire.filter import Filter
+
+    return Answer(read_prompt(connection, key, Filter.from_query(params)))
+
+
 def _series(connection: Any, params: Params) -> Answer:
     return _analysed(connection, params, "series", params.get("by"))
 
@@ -213,6 +230,7 @@ def _storage(connection: Any, params: Params) -> Answer:
 _READERS: Mapping[str, Callable[..., Answer]] = {
     "/api/traces": _list,
     "/api/diff": _diff,
+    "/api/prompts": _prompts,
     "/api/analytics/series": _series,
     "/api/analytics/top": _top,
     "/api/storage": _storage,
