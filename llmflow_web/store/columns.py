@@ -52,8 +52,8 @@ _LIST_PLAIN = (
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
     "is_estimated", "estimated_cost", "status", "response_status", "error", "ending", "finish_reason", "is_stream",
     "span_type", "span_name", "service_name", "source", "operation", "session_id", "conversation_id", "user_id",
-    "agent_name", "tool", "prompt_name", "prompt_version", "prompt_key", "prompt_hash", "request_method", "request_path",
-    "replay_of", "joined_to", "preview_in", "preview_out", "tags", "has", "change", "is_root",
+    "agent_name", "tool", "prompt_name", "prompt_version", "prompt_key", "prompt_hash", "request_method",
+    "request_path", "replay_of", "joined_to", "preview_in", "preview_out", "tags", "has", "change", "is_root",
 )  # fmt: skip
 _OF_TRACE = ("span_count", "error_count", "trace_cost", "trace_tokens", "trace_unpriced")
 _LIST_NAMES = (*_LIST_PLAIN, *_OF_TRACE)
