@@ -56,6 +56,7 @@ def row_without_bodies(row: Row) -> Row:
     if has_lost or span.preview_in or span.preview_out:
         span.notes = [*span.notes, NOTE]
     span.preview_in = span.preview_out = None
+    span.prompt_key = span.prompt_hash = None  # an imported row brings its own
     return Row(span, bodies, usage=row.usage)
 
 

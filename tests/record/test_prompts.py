@@ -142,9 +142,10 @@ def test_what_is_not_kept_has_no_fingerprint() -> None:
     """With its text left out a call has a name or nothing; other operations have none at all."""
     assert span_of(CHAT, record="meta").prompt_key is None
     assert span_of({"model": "m", "input": "Hi"}, "/v1/embeddings").prompt_key is None
-    row = Row(Span("t", "s", source="sdk"), [Body(PART_INPUT, json.dumps(CHAT).encode(), 9)])
-    (bare,) = rows_of([row], has_bodies=False)
-    assert bare.span.prompt_key is None
+    for known in ({}, {"prompt_key": "~brought", "prompt_hash": "along"}):
+        row = Row(Span("t", "s", source="import", **known), [Body(PART_INPUT, json.dumps(CHAT).encode(), 9)])
+        (bare,) = rows_of([row], has_bodies=False)
+        assert (bare.span.prompt_key, bare.span.prompt_hash) == (None, None)
 
 
 def test_a_masked_text_has_the_fingerprint_of_its_mask() -> None:
