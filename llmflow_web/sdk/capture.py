@@ -18,6 +18,7 @@ MAX_CHARS = 256 * 1024
 """Text kept of one value, all its strings together."""
 
 MAX_NODES = 10_000
+NODE_WEIGHT = 64  # about the bytes of a value beside its text: measured 51
 MAX_ITEMS = 1000  # of one list or dict
 MAX_DEPTH = 12
 MAX_KEY_CHARS = 256
@@ -36,10 +37,10 @@ def captured(value: object, max_chars: int = MAX_CHARS) -> Any:
 class Capture:
     """Copies values until its room is used up; one for each input, output and stream."""
 
-    __slots__ = ("chars", "nodes")
+    __slots__ = ("_room", "chars", "nodes")
 
     def __init__(self, max_chars: int = MAX_CHARS) -> None:
-        self.chars = max_chars
+        self._room = self.chars = max_chars
         self.nodes = MAX_NODES
 
     def __repr__(self) -> str:
@@ -49,6 +50,11 @@ class Capture:
     def has_room(self) -> bool:
         """Say whether anything more would be kept."""
         return self.chars > 0 and self.nodes > 0
+
+    @property
+    def weight(self) -> int:
+        """About the bytes that the copies hold."""
+        return self._room - self.chars + NODE_WEIGHT * (MAX_NODES - self.nodes)
 
     def value(self, value: object, depth: int = 0) -> Any:
         """Return a copy of `value`."""

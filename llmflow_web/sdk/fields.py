@@ -5,7 +5,7 @@ The server refuses a span for one wrong field, so a value that does not fit its 
 
 from __future__ import annotations
 
-from llmflow_web.sdk.capture import MAX_CHARS, TROUBLE, Capture, captured
+from llmflow_web.sdk.capture import TROUBLE, Capture, captured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,14 +107,14 @@ class Said:
 
     def weigh(self, capture: Capture) -> None:
         """Count what a capture has copied."""
-        self.weight += SPAN_WEIGHT + MAX_CHARS - capture.chars
+        self.weight += SPAN_WEIGHT + capture.weight
 
     def attribute(self, name: str, value: object) -> None:
         """Copy what has no field of its own."""
         if name in self.attributes or len(self.attributes) < MAX_ATTRIBUTES:
             kept = Capture(MAX_ATTRIBUTE_CHARS)
             self.attributes[name] = kept.value(value)
-            self.weight += MAX_ATTRIBUTE_CHARS - kept.chars
+            self.weight += kept.weight
 
     def posted(self) -> dict[str, Any]:
         """Return it as POST /api/spans takes it."""

@@ -241,3 +241,12 @@ def test_names_of_arguments():
     assert Names(Callable.__call__).of((None, "x"), {}) == {"question": "x"}
     assert Names(len).of(([],), {"k": 1}) == {"args": ([],), "k": 1}
     assert Names(partial(full, 1)).of((2,), {}) == {"args": (2,)}
+
+
+def test_a_copy_weighs_what_it_holds():
+    """Numbers and empty lists have weight, too: what waits for delivery is bounded whatever it is made of."""
+    empty, text = Capture(), Capture()
+    empty.value([[] for _ in range(900)])
+    text.value("x" * 5000)
+    assert empty.weight >= 900 * 56
+    assert 5000 <= text.weight < 6000
