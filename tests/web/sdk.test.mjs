@@ -260,8 +260,12 @@ test("whatever a program hands around is copied, bounded, and never breaks it", 
 });
 
 test("contents are left out, or pass the user's own hook", async () => {
-  const plain = await recorded(() => traced("tool", "quiet")((x) => x)("secret"), { capture: false });
-  assert.deepEqual([plain.quiet.input, plain.quiet.output], [undefined, undefined]);
+  const plain = await recorded(() => {
+    traced("tool", "quiet")((x) => x)("secret");
+    span({ type: "tool", name: "given", input: "secret" }, () => "secret");
+    span({ type: "tool", name: "asked", capture: true, input: "wanted" }, () => 1);
+  }, { capture: false });
+  assert.deepEqual([plain.quiet.input, plain.quiet.output, plain.given.input, plain.given.output, plain.asked.input], [undefined, undefined, undefined, undefined, "wanted"]);
   const hook = (part, value) => {
     if (part === "attributes") throw new Error("broken hook");
     return JSON.parse(JSON.stringify(value).replaceAll("secret", "[gone]"));

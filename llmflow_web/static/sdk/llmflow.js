@@ -196,6 +196,7 @@ export class Span {
     const { parent, traceId, capture, ...fields } = options;
     this.#isRoot = isRoot;
     this.#capture = capture ?? settings().capture;
+    if (!this.#capture) delete fields.input;
     const above = parent instanceof Span ? parent : parent === undefined && !isRoot ? around : null;
     const told = parent && !(parent instanceof Span) ? idsIn(parent) : {};
     this.traceId = above?.traceId ?? told.traceId ?? foreignId(traceId) ?? randomHex(16);
