@@ -73,7 +73,8 @@ def name_prompt(span: Span, labels: Labels, request: Mapping[str, Any], *, is_ke
 
 def tell_prompt(span: Span, bodies: Sequence[Body]) -> None:
     """Set the fingerprint of a model's call that others tell of, from what it was asked, where that is one part."""
-    if span.span_type != "llm" or span.prompt_key is not None:
+    is_prompted = span.span_type == "llm" and (span.operation is None or span.operation in _OPERATIONS)
+    if not is_prompted or span.prompt_key is not None:
         return
     body = next((one for one in bodies if one.part in (PART_REQUEST, PART_INPUT)), None)
     if body is None or body.is_raw or body.is_cut or len(body.data) > MAX_TOLD_BYTES:

@@ -168,6 +168,13 @@ def test_spans_of_the_sdk_are_told_by_their_input(given_: object) -> None:
     assert (llm.span.prompt_key, tool.span.prompt_key) == (of({"system": SYSTEM}).key, None)
 
 
+def test_an_imported_call_is_told_as_it_was() -> None:
+    """What is no chat has no fingerprint when it comes back from a file either."""
+    body = Body(PART_REQUEST, b'{"input": "Say this."}', 22)
+    spoken, asked = rows_of([Row(Span("t", name, operation=name), [body]) for name in ("speech", "chat")])
+    assert (spoken.span.prompt_key, asked.span.prompt_key is None) == (None, False)
+
+
 def test_the_text_of_a_stored_call_is_found_again() -> None:
     """From a request, the input of a span, or the attributes of telemetry; broken or absent parts give none."""
     told = [{"role": "system", "parts": [{"type": "text", "content": SYSTEM}]}]
