@@ -398,3 +398,8 @@ class Exchange:
         if self.late is not None:
             kept += self.late.stored
         return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a gate says of a call that has to wait for others: ask again in a while."""

@@ -78,7 +78,11 @@ class Budgeting:
         self._tell_timer: asyncio.TimerHandle | None = None
         self._changing = asyncio.Lock()
         self.engine = Budgets(
-            Estimator(providers, prices), clock=clock, on_alert=self._on_alert, on_change=self._want_tell
+            Estimator(providers, prices),
+            clock=clock,
+            patience_s=config.budget_wait,
+            on_alert=self._on_alert,
+            on_change=self._want_tell,
         )
         self.deliveries = Deliveries(fetcher(client.fetch), environment=environment, on_change=self._want_tell)
 

@@ -229,6 +229,9 @@ class Config:
     max_tokens: int | None = _setting(
         None, kinds.COUNT_OR_OFF, BUDGETS, "Tokens, in and out, that may be used until LLMFlow stops."
     )
+    budget_wait: float = _setting(
+        60.0, kinds.SECONDS, BUDGETS, "Time a call is held while calls in flight have the rest of a budget reserved."
+    )
 
     forward: str | None = _setting(
         None,

@@ -37,6 +37,9 @@ MAX_ID_CHARACTERS = 128
 MAX_TRANSLATED_BODY_BYTES = 64 * 1024 * 1024
 """A request is gathered whole before it is translated; a longer one is refused with 413."""
 
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.02, 0.2
+"""So long a call that the gate holds waits before it is asked about again: at first, and at most."""
+
 MAX_REMEMBERED = 4096
 """Entries that adapters may remember between the turns of conversations (thought signatures)."""
 
@@ -254,12 +257,17 @@ class Dispatcher:
         if gate is None:
             return send
 
-        def ask_and_send(body: bytes) -> None:
-            refused = gate.admit(relay.exchange, body if is_whole else None)
-            if refused is None:
+        def ask_and_send(body: bytes, pause_s: float = FIRST_PAUSE_S) -> None:
+            if relay.is_over():  # the client left while the call was held
+                return
+            said = gate.admit(relay.exchange, body if is_whole else None)
+            if said is None:
                 send(body)
+            elif isinstance(said, Refused):
+                relay.reject(said)
             else:
-                relay.reject(refused)
+                again = min(2 * pause_s, MAX_PAUSE_S)
+                (self._loop or self._find_loop()).call_later(pause_s, ask_and_send, body, again)
 
         return ask_and_send
 

@@ -10,7 +10,7 @@ import json
 from typing import Protocol
 
 from llmflow_web.errors import Refused
-from llmflow_web.model import Exchange
+from llmflow_web.model import Exchange, Held
 from llmflow_web.net.http import ServerCall
 from llmflow_web.provider import refused_as_openai
 
@@ -18,8 +18,11 @@ from llmflow_web.provider import refused_as_openai
 class Gate(Protocol):
     """Decides on calls. All of it belongs to the loop's thread and may not block."""
 
-    def admit(self, exchange: Exchange, body: bytes | None) -> Refused | None:
-        """Let a call leave (None) or say why not. body: the client's bytes; None when they are too many to be held."""
+    def admit(self, exchange: Exchange, body: bytes | None) -> Refused | Held | None:
+        """Let a call leave (None), have it wait, or say why it may not.
+
+        body: the client's bytes; None when they are too many to be held.
+        """
 
     def closed(self, exchange: Exchange) -> None:
         """Hear that a call is over: answered, refused, broken off. Once for each that was dispatched."""

@@ -2,7 +2,8 @@
 
 `Budgets` is the dispatcher's gate. A call is let go when what is used, what is reserved for calls in flight and its own
 estimate stay within the limit, or, while anything is left, when nothing is in flight: the last stretch of a budget is
-served one call at a time. Its estimate is reserved until its row is committed, with what it really used.
+served one call at a time. Its estimate is reserved until its row is committed, with what it really used. A call that
+only the reservations of others keep back is held until they are settled, at most `patience_s`.
 
 So a limit is passed by no more than what calls in flight together use beyond their estimates, or what one call uses
 beyond what was left. Rows that come otherwise (OTLP, SDKs) count as well; nobody asks before them.
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from llmflow_web.errors import Refused
-from llmflow_web.model import JSON, Exchange, Span, Unrecorded
+from llmflow_web.model import JSON, Exchange, Held, Span, Unrecorded
 from llmflow_web.record.budget_estimate import Estimate, Estimator
 from llmflow_web.record.budget_rules import Account, Rule, Spike, Unit, told_amount, told_share
 from llmflow_web.record.budget_windows import PROCESS, Window, told
@@ -30,6 +31,9 @@ from llmflow_web.store.ledger import ZERO, Amount, Entry
 
 CODE = "budget_exceeded"
 WARN, EXCEEDED, RESET, SPIKE = "warn", "exceeded", "reset", "spike"
+PATIENCE_S = 60.0
+"""How long a call is held while only reservations of calls in flight keep it back."""
+
 MIN_SPIKE_WINDOWS = 2
 """Windows with spending that a spike alert needs before it compares: one day is no habit."""
 
@@ -134,16 +138,23 @@ class Budgets:
         estimator: Estimator,
         *,
         clock: Callable[[], float] = time.time,
+        patience_s: float = PATIENCE_S,
+        stopwatch: Callable[[], float] = time.monotonic,
         on_alert: Callable[[Alert], None] = lambda _: None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """on_alert: hears of what people want to know. on_change: hears that figures are others now."""
+        """patience_s: how long a call is held for others, by `stopwatch`. on_alert: hears of what people want to know.
+        on_change: hears that figures are others now.
+        """
         self._estimator = estimator
         self._clock = clock
         self._on_alert = on_alert
         self._on_change = on_change
         self._states: dict[str, _State] = {}  # by the account's key
         self._holds: dict[str, _Hold] = {}  # by span id
+        self._patience_s = patience_s
+        self._stopwatch = stopwatch
+        self._waiting: dict[str, tuple[float, Estimate]] = {}  # by span id: held since when, and what it may come to
 
     def __repr__(self) -> str:
         return f"<Budgets {len(self._states)} rules, {len(self._holds)} calls in flight>"
@@ -187,17 +198,23 @@ class Budgets:
 
     # ── the gate ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def admit(self, exchange: Exchange, body: bytes | None) -> Refused | None:
-        """Let a call leave, or say why not."""
-        estimate = self._estimator.estimate(exchange, body)
+    def admit(self, exchange: Exchange, body: bytes | None) -> Refused | Held | None:
+        """Let a call leave, have it wait for those in flight, or say why it may not."""
+        since, estimate = self._waiting.get(exchange.id) or (None, self._estimator.estimate(exchange, body))
         if estimate is None:
             return None
         self.tick()
+        now = self._stopwatch()
         for state in self._states.values():
             if isinstance(state.account, Rule) and _concerns(state.account, estimate):
                 why = _objection(state, state.account, estimate)
-                if why is not None:
-                    return self._refuse(exchange, state, state.account, why)
+                if why is None:
+                    continue
+                if why.is_passing and now - (now if since is None else since) < self._patience_s:
+                    self._waiting[exchange.id] = (now if since is None else since, estimate)
+                    return Held()
+                return self._refuse(exchange, state, state.account, why.sentence)
+        self._waiting.pop(exchange.id, None)
         self._hold(exchange, estimate)
         return None
 
@@ -210,6 +227,7 @@ class Budgets:
 
     def closed(self, exchange: Exchange) -> None:
         """Hear that a call is over: what it used comes with its row."""
+        self._waiting.pop(exchange.id, None)
         hold = self._holds.get(exchange.id)
         if hold is not None:
             hold.is_closed = True
@@ -397,23 +415,34 @@ def _concerns(rule: Rule, estimate: Estimate) -> bool:
     )
 
 
-def _objection(state: _State, rule: Rule, estimate: Estimate) -> str | None:
-    """Return why a call may not leave, as a sentence; None when it may."""
+@dataclass(frozen=True, slots=True)
+class _Objection:
+    """Why a call may not leave. `is_passing`: only because of what is reserved for calls in flight."""
+
+    sentence: str
+    is_passing: bool = False
+
+
+def _objection(state: _State, rule: Rule, estimate: Estimate) -> _Objection | None:
+    """Return why a call may not leave; None when it may."""
     if not rule.is_blocking or (rule.unit == "usd" and estimate.is_free):
         return None
     if rule.unit == "usd" and rule.on_unpriced == "block" and estimate.amount.unpriced:
         model = f"the model {estimate.model!r}" if estimate.model else "a model that cannot be made out"
-        return f"LLMFlow's budget {rule.name!r} lets no call go whose price is unknown, and {model} has none."
+        return _Objection(
+            f"LLMFlow's budget {rule.name!r} lets no call go whose price is unknown, and {model} has none."
+        )
     used, reserved = _value(state.used, rule.unit), _value(state.reserved, rule.unit)
     wanted = _value(estimate.amount, rule.unit)
     has_room = used < rule.limit - _DUST
     if has_room and (reserved <= _DUST or used + reserved + wanted <= rule.limit + _DUST):
         return None
-    return (
+    sentence = (
         f"LLMFlow's budget {rule.name!r} is used up: {told_share(used, rule.limit, rule.unit)}{_per(rule)}"
-        + (f", {told_amount(reserved, rule.unit)} more reserved for calls in flight" if reserved > _DUST else "")
+        + (f", and {told_amount(reserved, rule.unit)} reserved for calls in flight" if reserved > _DUST else "")
         + (f"; this call may take {told_amount(wanted, rule.unit)}." if has_room else ".")
     )
+    return _Objection(sentence, is_passing=has_room)
 
 
 def _per(account: Account) -> str:

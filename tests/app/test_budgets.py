@@ -130,6 +130,20 @@ def test_streams_that_say_too_little() -> None:
         assert chat(flow, asked)[0] == 429
 
 
+def test_calls_side_by_side_under_a_small_cap() -> None:
+    """Calls that may use far more than they do are held for one another, not refused."""
+    asked = {**ASKED, "stream": True, "max_tokens": 4096}
+    limit = 5 * 4096 * OUTPUT_USD  # five of them at a time
+    with (
+        FakeUpstream(streamed(10, 5)) as upstream,
+        llmflow.serve(upstreams={"openai": upstream.url}, max_cost=f"{limit:.8f}") as flow,
+        ThreadPoolExecutor(20) as pool,
+    ):
+        assert set(pool.map(lambda _: chat(flow, asked)[0], range(40))) == {200}
+        assert flow.cost() < limit / 10
+        assert budgets_of(flow)["max_cost"]["refused"] == 0
+
+
 def test_calls_cap_is_exact() -> None:
     """--max-calls lets so many calls leave, and not one more, however many come at once."""
     with (

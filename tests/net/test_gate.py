@@ -12,6 +12,7 @@ from fake_upstream import FakeUpstream, answer, chunk, stream
 from routes.proxy_rig import ProxyRig, post, read_all
 
 from llmflow_web.errors import Refused
+from llmflow_web.model import Held
 
 CHAT = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).encode()
 SAID = "The budget is used up."
@@ -150,6 +151,42 @@ def test_a_body_too_long_to_hold(refuses, is_chunked) -> None:
         assert [one.body for one in server.requests] == ([] if refuses else [body])
         rig.wait_exchanges(1)
         assert len(gate.closed_ids) == 1
+
+
+class Holding(Noting):
+    """A gate that has each call wait so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def admit(self, exchange, body):
+        self.asked.append((exchange.upstream_path, body))
+        return Held() if len(self.asked) <= self.times else None
+
+
+def test_a_call_that_has_to_wait() -> None:
+    """A held call is asked about again until it may leave; its bytes are those that came."""
+    gate = Holding(3)
+    with FakeUpstream(answer(body=b"{}")) as server, GateRig({"openai": server.url}, gate) as rig:
+        assert split(rig.ask(post("/v1/chat/completions", CHAT)))[0] == 200
+        assert gate.asked == [("/v1/chat/completions", CHAT)] * 4
+        assert [one.body for one in server.requests] == [CHAT]
+        rig.wait_exchanges(1)
+        assert len(gate.closed_ids) == 1
+
+
+def test_a_client_that_does_not_wait() -> None:
+    """A client that leaves while its call is held costs nothing: it never goes upstream, and is over once."""
+    gate = Holding(10**9)
+    with FakeUpstream(answer(body=b"{}")) as server, GateRig({"openai": server.url}, gate) as rig:
+        with rig.connect() as sock:
+            sock.sendall(post("/v1/chat/completions", CHAT))
+            rig.wait_until(lambda: len(gate.asked) >= 2)
+        (exchange,) = rig.wait_exchanges(1)
+        assert exchange.ending == "client_closed"
+        assert gate.closed_ids == [exchange.id]
+        assert server.requests == []
 
 
 def test_a_websocket() -> None:

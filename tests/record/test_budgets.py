@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmflow_web.model import Capture, Exchange, Span, Unrecorded
+from llmflow_web.errors import Refused
+from llmflow_web.model import Capture, Exchange, Held, Span, Unrecorded
 from llmflow_web.record.budget_estimate import DEFAULT_OUTPUT_TOKENS, TOKENS_PER_FILE, Estimator
 from llmflow_web.record.budget_rules import Rule, Scope, Spike, caps_from
-from llmflow_web.record.budgets import Budgets
+from llmflow_web.record.budgets import PATIENCE_S, Budgets
 from llmflow_web.record.price_table import PriceTable
 from llmflow_web.record.pricing import PriceBook
 from llmflow_web.registry import PROVIDERS
@@ -36,6 +37,7 @@ class Desk:
 
     def __init__(self, *accounts, now: float = NOON) -> None:
         self.now = now
+        self.waited_s = 0.0
         self.alerts: list[tuple[str, str]] = []
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self.connection.close)  # the collector may run in any thread
@@ -45,6 +47,7 @@ class Desk:
         self.engine = Budgets(
             Estimator(ROWS, book),
             clock=lambda: self.now,
+            stopwatch=lambda: self.waited_s,
             on_alert=lambda alert: self.alerts.append((alert.kind, alert.account.name)),
         )
         self.ids = 0
@@ -107,6 +110,35 @@ def test_what_is_reserved() -> None:
     desk.settle(exchange, 0.25)
     state = desk.state("r")
     assert (state["used"], state["reserved"], state["in_flight"], state["calls"]) == (0.25, 0, 0, 1)
+
+
+def test_only_reservations_in_the_way() -> None:
+    """A call waits while others may still use what is left, and goes once they have not; then the budget is used up."""
+    desk = Desk(rule(unit="tokens", limit=200))
+    first, said = desk.ask()
+    assert said is None
+    second, said = desk.ask()
+    assert isinstance(said, Held)
+    assert desk.state("r")["in_flight"] == 1
+    desk.settle(first, 0.0, 20)
+    assert desk.engine.admit(second, b"") is None
+    desk.settle(second, 0.0, 240)
+    assert isinstance(desk.ask()[1], Refused)
+    assert desk.state("r")["refused"] == 1
+
+
+def test_a_held_call_does_not_wait_for_ever() -> None:
+    """After its patience a held call is refused with what is reserved; one that was given up is forgotten."""
+    desk = Desk(rule(unit="tokens", limit=200))
+    desk.ask()
+    second, _ = desk.ask()
+    third, _ = desk.ask()
+    desk.engine.closed(third)
+    desk.waited_s = PATIENCE_S - 1
+    assert isinstance(desk.engine.admit(second, b""), Held)
+    desk.waited_s = PATIENCE_S
+    assert "reserved for calls in flight" in desk.engine.admit(second, b"").message
+    assert isinstance(desk.engine.admit(third, json.dumps(BODY).encode()), Held)
 
 
 @pytest.mark.parametrize(
