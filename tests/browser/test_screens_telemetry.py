@@ -127,7 +127,7 @@ def test_setup_has_a_way_for_everyone_with_the_real_ports(flow: Any, new_page: M
     names = page.evaluate("[...document.querySelectorAll('[role=tab]')].map((tab) => tab.textContent)")
     assert len(names) >= 18
     for name in names:
-        page.click(f"[role=tab]:text-is('{name}')")
+        page.get_by_role("tab", name=name, exact=True).click()
         page.wait_for_selector(".snippet pre")
     page.click("label:has-text('Single-key shortcuts')")
     assert page.evaluate("localStorage.getItem('llmflow-keys')") == "off"

@@ -6,7 +6,7 @@ import { shares, speakers, steps, told } from "../../llmflow_web/static/lib/repl
 import { axisMarks, durationTicks, isUneven, linePath, logTicks, stack, thin, ticks } from "../../llmflow_web/static/lib/scale.js";
 import { sinceMs } from "../../llmflow_web/static/lib/since.js";
 import { addresses, agents, sdks } from "../../llmflow_web/static/lib/snippets.js";
-import { lastOf, measure, summaryValue } from "../../llmflow_web/static/lib/units.js";
+import { measure, pointValue, summaryValue } from "../../llmflow_web/static/lib/units.js";
 
 // ---- addresses
 test("a value leads to the calls it is made of, whatever the API calls its parameters", () => {
@@ -98,8 +98,11 @@ test("long stretches of the same are put together, short ones stay", () => {
 // ---- telemetry
 test("a metric is told in its unit, and nothing is told of what is not known", () => {
   assert.deepEqual([measure(1.5, "s"), measure(2048, "By"), measure(0.25, "USD"), measure(1234, "{token}"), measure(5, "1"), measure(null, "s"), measure(0.0123, null), measure(45, "%")], ["1.50 s", "2.0 KB", "$0.250", "1.2K token", "5", "–", "0.0123", "45%"]);
-  assert.equal(lastOf([{ value: 1 }, { value: 3 }, { value: null }]), 3);
-  assert.equal(lastOf([{ value: null }]), null);
+  assert.equal(pointValue({ metric_type: "gauge", value_int: 14 }), 14);
+  assert.equal(pointValue({ metric_type: "sum", value_double: 0 }), 0);
+  assert.equal(pointValue({ metric_type: "histogram", value_int: 4, value_double: 2 }), 0.5);
+  assert.equal(pointValue({ metric_type: "histogram", value_int: 0, value_double: 0 }), null);
+  assert.equal(pointValue(undefined), null);
   assert.deepEqual(summaryValue({ metric_type: "sum", total: 0 }), { words: "total", value: 0 });
   assert.deepEqual(summaryValue({ metric_type: "histogram", observations: 4, avg_double: 2 }), { words: "mean of 4", value: 2 });
   assert.deepEqual(summaryValue({ metric_type: "gauge", avg_double: null, max_int: 20 }), { words: "highest", value: 20 });

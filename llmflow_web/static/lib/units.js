@@ -24,7 +24,9 @@ export function summaryValue(row) {
   return { words: "average", value: row.avg_double ?? row.sum_int };
 }
 
-/** @param {{value: number|null}[]} points @returns {number|null} the newest figure there is */
-export function lastOf(points) {
-  return points.findLast((point) => point.value != null)?.value ?? null;
+/** What one point says: its value, or the mean of what a distribution observed. @param {any} point @returns {number|null} */
+export function pointValue(point) {
+  const value = point?.value_double ?? point?.value_int ?? null;
+  if (!/histogram|summary/.test(point?.metric_type ?? "")) return value;
+  return point.value_int > 0 && point.value_double != null ? point.value_double / point.value_int : null;
 }

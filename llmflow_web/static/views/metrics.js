@@ -4,7 +4,7 @@ import { get } from "../feed/api.js";
 import * as format from "../lib/format.js";
 import { addressWith } from "../lib/links.js";
 import { sinceMs } from "../lib/since.js";
-import { lastOf, measure, summaryValue } from "../lib/units.js";
+import { measure, pointValue, summaryValue } from "../lib/units.js";
 import { columns, lines, sparkline } from "../parts/chart.js";
 import { debounce, h, icon, notice, put, setText, time } from "../parts/dom.js";
 import { card, choice, listening, mountScreen } from "../parts/page.js";
@@ -121,9 +121,10 @@ function list(rows, now, act) {
       watcher.observe(cell);
       return cell;
     } },
-    { label: "Last", cls: "num", cell: (row) => {
+    { label: "Last point", cls: "num", cell: (row) => {
       const cell = /** @type {any} */ (h("span", null, "…"));
-      cell.load = () => course(row).then((/** @type {any} */ answer) => setText(cell, measure(lastOf(answer.points), row.unit)), () => setText(cell, format.NONE));
+      const wanted = { name: row.name, service_name: row.service_name, limit: 1 };
+      cell.load = () => get("/api/metrics", wanted, act.signal).then((/** @type {any} */ answer) => setText(cell, measure(pointValue(answer.metrics[0]), row.unit)), () => setText(cell, format.NONE));
       watcher.observe(cell);
       return cell;
     } },
