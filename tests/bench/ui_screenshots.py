@@ -130,6 +130,8 @@ class Demo:
             self.ask("/api/spans", {"spans": [call(number, now) for number in range(start, start + 100)]})
         self.ask("/v1/logs", logs(now))
         self.ask("/v1/metrics", metrics(now))
+        for name, more in (("team", {"limit_usd": 25, "per": "week"}), ("gpt-4o", {"limit_tokens": 60_000, "per": "week", "model": "gpt-4o"}), ("evals", {"limit_calls": 5, "per": "day", "action": "block", "tag": "evals"})):  # fmt: skip
+            self.ask("/api/budgets", {"name": name, **more})
         while sum(row["source"] == "proxy" for row in self.newest()) < DEMO_CALLS:
             time.sleep(0.5)
 
@@ -158,7 +160,7 @@ class Demo:
             "trace": f"/traces/{trace}", "messages": tools, "raw": f"{said}&tab=raw", "attributes": f"{said}&tab=attributes", "cost": f"{said}&tab=cost",
             "failed": f"/traces/{failed['trace_id']}", "diff": f"/diff/{chats[0]}/{chats[1]}", "sessions": "/sessions", "session": "/sessions/chat-4711",
             "analytics": "/analytics?since=7d", "logs": "/logs", "metrics": "/metrics", "metric": f"/metrics?name={quote('claude_code.token.usage')}", "models": "/models",
-            "timeline": "/timeline", "setup": "/setup", "help": "/traces", "unknown": f"/traces/{0xBAD:032x}",
+            "timeline": "/timeline", "setup": "/setup", "prompts": "/prompts", "budgets": "/budgets", "help": "/traces", "unknown": f"/traces/{0xBAD:032x}",
         }  # fmt: skip
 
     def stop(self) -> None:

@@ -84,7 +84,7 @@ function facts(budget) {
     h("header", null, h("h2", null, budget.name), stateOf(budget.state)),
     bar(budget, words),
     h("p", null, h("strong", null, words), ` (${format.percent(used / limit)})`, budget.in_flight ? `, ${told(reserved, unit)} more reserved for ${format.plural(budget.in_flight, "call")} in flight` : ""),
-    h("p", { class: "muted" }, `${told(limit, unit)}${unit === "usd" ? "" : ` ${unit}`} ${PERIODS[budget.per] ?? budget.per}, ${budget.action === "block" ? "then calls are refused" : "then it is told"}. `, resets(budget), scopeOf(budget)),
+    h("p", { class: "muted" }, `${told(limit, unit)}${unit === "usd" ? "" : ` ${unit}`} ${PERIODS[budget.per] ?? budget.per}, ${budget.action === "block" ? "then calls are refused" : "then you are told"}. `, resets(budget), scopeOf(budget)),
     budget.refused ? h("p", null, icon("error"), ` ${format.plural(budget.refused, "call")} refused in this window.`) : null,
     budget.unpriced ? h("p", { class: "is-unknown" }, `${format.plural(budget.unpriced, "call")} of unknown price: what was spent is at least this.`) : null,
   ];
