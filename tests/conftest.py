@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,10 @@ from hypothesis import HealthCheck, settings
 
 PATIENCE_S = 60.0
 POLL_S = 0.01
+
+# A shell's background job is started with Ctrl-C ignored, and programs inherit that: those under test shall hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An example may take its time: the machine may be slow or busy. In CI the examples are the same every time, so that a
 # change is judged by what it changes; new ones are found where people work.

@@ -363,14 +363,13 @@ def test_a_running_call_grows_older(mock: Maker, new_page: Maker) -> None:
 
 
 def test_nothing_heavy_is_loaded_before_it_is_needed(mock: Maker, new_page: Maker) -> None:
-    """A single call's messages need neither waterfall nor raw view nor code makers; those come with their tab."""
+    """A single call's messages need neither raw view nor code makers; those come with their tab."""
     server = mock([mock_traces.simple(4)])
     page = new_page()
     page.goto(f"{server.url}/traces/{4:032x}")
     page.wait_for_selector(".messages > .msg")
     page.wait_for_load_state("networkidle")
     for name in (
-        "parts/waterfall.js",
         "parts/raw.js",
         "parts/attributes.js",
         "parts/find.js",
@@ -379,6 +378,6 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(mock: Maker, new_page: Make
         "parts/bill.js",
     ):
         assert f"/{name}" not in server.world.requests, name
-    page.keyboard.press("2")
-    page.wait_for_selector(".tree .window > .row")
-    assert "/parts/waterfall.js" in server.world.requests
+    page.keyboard.press("3")
+    page.wait_for_selector(".panel[data-tab=raw] > *")
+    assert "/parts/raw.js" in server.world.requests
