@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def open_cassette(config: Config, upstreams: Mapping[str, Upstream], report: Callable[[str], None]) -> Cassette | None:
     """Read the cassette that is set, if one is. Raises ConfigError where it is broken, or missing in replay."""
     if config.cassette is None:
+        if config.origins.get("cassette_mode", "").startswith("--"):
+            raise ConfigError("--cassette-mode says what to do with a cassette, but none is named: add --cassette FILE")
         return None
     from llmflow_web.record.cassette import Cassette
 

@@ -79,6 +79,8 @@ class Alert:
             return f"Alert {name}: {used} spent{per}, more than the {limit} that would be usual."
         if self.kind == WARN:
             return f"Budget {name}: {share} used{per} ({self.used / self.limit:.0%})."
+        if self.used < self.limit - _DUST:
+            return f"Budget {name} keeps calls back: {share}{per}, the rest is reserved for calls in flight."
         return f"Budget {name} is used up: {share}{per}."
 
     @property
@@ -353,8 +355,6 @@ class Budgets:
         account = state.account
         if isinstance(account, Rule):
             used, limit, unit = _value(state.used, account.unit), account.limit, str(account.unit)
-            if kind == EXCEEDED:  # a call was refused for what is in flight, too
-                used += _value(state.reserved, unit)
         else:
             used, unit = state.used.cost, "usd"
             limit = usual(state.held, state.window[0], account) if isinstance(account, Spike) else 0.0
@@ -438,7 +438,7 @@ def _objection(state: _State, rule: Rule, estimate: Estimate) -> _Objection | No
     if has_room and (reserved <= _DUST or used + reserved + wanted <= rule.limit + _DUST):
         return None
     sentence = (
-        f"LLMFlow's budget {rule.name!r} is used up: {told_share(used, rule.limit, rule.unit)}{_per(rule)}"
+        f"LLMFlow's budget {rule.name!r} {'keeps this call back' if has_room else 'is used up'}: {told_share(used, rule.limit, rule.unit)}{_per(rule)}"
         + (f", and {told_amount(reserved, rule.unit)} reserved for calls in flight" if reserved > _DUST else "")
         + (f"; this call may take {told_amount(wanted, rule.unit)}." if has_room else ".")
     )

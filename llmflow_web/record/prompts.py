@@ -116,8 +116,7 @@ def _of_stable(stable: str) -> Fingerprint | None:
 def basis_of(request: Mapping[str, Any]) -> tuple[str, bool] | None:
     """Return the text that a fingerprint is of, and whether it is a system message."""
     for name in _FIRST_PLACES:
-        text = _text(request.get(name))
-        if text:
+        if name in request and (text := _text(request[name])):
             return text[:MAX_BASIS_CHARS], True
     messages = next((request[name] for name in _LISTS if isinstance(request.get(name), list)), None)
     if messages is not None:
@@ -132,9 +131,10 @@ def basis_of(request: Mapping[str, Any]) -> tuple[str, bool] | None:
 def _basis_of_messages(messages: Sequence[Any]) -> tuple[str, bool] | None:
     first: str | None = None
     for message in messages[:8]:  # a system message stands at the beginning
-        if not isinstance(message, Mapping):
+        if not isinstance(message, dict):  # of what was JSON: no other mapping can be there
             continue
-        text = _text(message)
+        content = message.get("content")
+        text = content if type(content) is str else _text(message)
         if text and str(message.get("role")) in _SYSTEM_ROLES:
             return text[:MAX_BASIS_CHARS], True
         first = first or text
@@ -147,8 +147,12 @@ def _text(value: Any, depth: int = 0) -> str:
         return value
     if depth > 4:
         return ""
-    if isinstance(value, Mapping):
-        return next((text for name in ("text", "content", "parts") if (text := _text(value.get(name), depth + 1))), "")
+    if isinstance(value, dict):
+        for name in ("text", "content", "parts"):
+            text = _text(value[name], depth + 1) if name in value else ""
+            if text:
+                return text
+        return ""
     if isinstance(value, list):
         return "\n".join(text for one in value if (text := _text(one, depth + 1)))
     return ""

@@ -207,9 +207,12 @@ def _redacted(data: bytes) -> bytes:
 
 def redact_text(text: str, secrets: Sequence[Secret] = ()) -> str:
     """Mask what `redact_bytes` masks, in a text."""
-    text = mask_text(text, patterns_in(secrets))
+    patterns = patterns_in(secrets)
+    if patterns:
+        text = mask_text(text, patterns)
+        secrets = [secret for secret in secrets if isinstance(secret, bytes)]
     data = text.encode("utf-8", "replace")
-    clean = redact_bytes(data, [secret for secret in secrets if isinstance(secret, bytes)])
+    clean = redact_bytes(data, secrets)
     return text if clean is data else clean.decode("utf-8", "replace")
 
 

@@ -98,3 +98,18 @@ def test_options_cannot_be_abbreviated(capsys: pytest.CaptureFixture[str]) -> No
         run(["--proxy", "1"])
     assert ended.value.code == 2
     assert "--proxy" in capsys.readouterr().err
+
+
+def test_a_command_behind_its_options(capsys) -> None:
+    """Options before the command are refused with the way it is meant."""
+    with pytest.raises(SystemExit) as ended:
+        cli.run(["--data-dir", "/nowhere", "doctor"])
+    assert ended.value.code == 2
+    assert "a command comes before its options: llmflow doctor" in capsys.readouterr().err
+
+
+def test_a_mode_without_a_cassette(capsys) -> None:
+    """--cassette-mode alone would record nothing: it is refused, and says what is missing."""
+    assert cli.run(["--cassette-mode", "record", "--proxy-port", "0", "--dashboard-port", "0"]) != 0
+    told = capsys.readouterr()
+    assert "add --cassette FILE" in told.out + told.err

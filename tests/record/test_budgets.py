@@ -369,3 +369,18 @@ def test_the_bound(limit, calls) -> None:
     state = desk.state("r")
     assert (state["in_flight"], state["reserved"]) == (0, 0)
     assert math.isclose(state["used"], used, abs_tol=1e-9)
+
+
+def test_what_is_told_of_a_refusal() -> None:
+    """A call refused for what others have reserved is told as that: only what was really used counts as used."""
+    heard = []
+    desk = Desk(rule(unit="tokens", limit=200))
+    desk.engine._on_alert = heard.append
+    first, _ = desk.ask()
+    second, _ = desk.ask()
+    desk.waited_s = PATIENCE_S
+    assert "keeps this call back: 0 of 200 tokens" in desk.engine.admit(second, b"").message
+    (alert,) = heard
+    assert (alert.used, alert.limit) == (0, 200)
+    assert alert.text.startswith("Budget r keeps calls back: 0 of 200 tokens")
+    assert first.id in desk.engine._holds

@@ -94,7 +94,13 @@ def _run_command(command: str, argv: Sequence[str]) -> int:
         # argparse costs a tenth of the start; without arguments nothing has to be parsed.
         from llmflow_web.app.cli.parser import parse
 
-        options = parse(command, argv)
+        try:
+            options = parse(command, argv)
+        except SystemExit as ended:
+            named = next((word for word in argv if word in COMMANDS), None)
+            if ended.code == EXIT_WRONG_SETTING and named is not None:
+                print(f"llmflow: a command comes before its options: llmflow {named} …", file=sys.stderr)
+            raise
         return _start(command, options.flags, options.config_file, options.extra)
     return _start(command, {}, None, {})
 
