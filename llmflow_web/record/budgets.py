@@ -437,8 +437,9 @@ def _objection(state: _State, rule: Rule, estimate: Estimate) -> _Objection | No
     has_room = used < rule.limit - _DUST
     if has_room and (reserved <= _DUST or used + reserved + wanted <= rule.limit + _DUST):
         return None
+    verdict = "keeps this call back" if has_room else "is used up"
     sentence = (
-        f"LLMFlow's budget {rule.name!r} {'keeps this call back' if has_room else 'is used up'}: {told_share(used, rule.limit, rule.unit)}{_per(rule)}"
+        f"LLMFlow's budget {rule.name!r} {verdict}: {told_share(used, rule.limit, rule.unit)}{_per(rule)}"
         + (f", and {told_amount(reserved, rule.unit)} reserved for calls in flight" if reserved > _DUST else "")
         + (f"; this call may take {told_amount(wanted, rule.unit)}." if has_room else ".")
     )
