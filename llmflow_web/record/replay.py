@@ -109,6 +109,10 @@ def plan(recorded: Recorded, edit: Edit, providers: Collection[str]) -> Plan:
     """
     span = recorded.span
     provider = edit.provider or span.get("provider") or ""
+    if not provider:
+        raise BadRequest(
+            "This span is no call of a model: replay one of the calls below it, or name a provider.", "provider"
+        )
     if provider not in providers:
         known = ", ".join(sorted(providers))
         raise BadRequest(f"There is no provider {provider!r} here. Known: {known}.", "provider")

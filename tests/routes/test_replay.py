@@ -214,6 +214,14 @@ def test_what_is_not_there(servers: House) -> None:
     assert servers.openai.requests[-1].json() == {"model": "m", "messages": []}
 
 
+def test_a_step_is_no_call(servers: House) -> None:
+    """A span without a provider cannot be sent by itself, and says what can."""
+    step = {"span_type": "agent", "span_name": "step", "input": {"q": 1}}
+    key = send("POST", servers.flow.dashboard_url + "/api/spans", step)[1]["id"]
+    status, told = servers.replay(key)
+    assert (status, "no call of a model" in json.dumps(told)) == (400, True)
+
+
 def test_an_error_is_a_call_too(servers: House) -> None:
     """What the provider refuses is recorded and told; an upstream that is down is a 502."""
     first = servers.record("/v1/chat/completions", ASKED)
