@@ -92,7 +92,7 @@ def metrics(path: str) -> Any:
     if path.endswith("/summary"):
         return [{"name": "process.memory", "service_name": "shop", "metric_type": "gauge", "data_points": 10, "first_seen": now - 600_000, "last_seen": now,
                  "sum_int": None, "avg_double": 5e6, "total": None, "observations": None, "unit": "By", "temporality": None}]  # fmt: skip
-    return mock_traces.METRICS
+    return mock_traces.METRICS | {"metrics": [{"metric_type": "gauge", "value_double": 5e6, "value_int": None}]}
 
 
 def logs(path: str, params: dict[str, str]) -> Any:

@@ -47,7 +47,7 @@ def test_rows_are_selected_by_keys_and_by_mouse(mock: Maker, new_page: Maker) ->
 
 def test_two_selected_are_compared(mock: Maker, new_page: Maker) -> None:
     """C leads to the two, in the order they were selected; with one it says what is missing."""
-    page = new_page()
+    page = new_page(expects_errors=True)  # the mock has no diff of the two
     page.goto(f"{mock(mock_traces.many(10)).url}/traces")
     page.wait_for_selector(ROWS)
     press(page, "j", 1)

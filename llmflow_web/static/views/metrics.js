@@ -124,7 +124,7 @@ function list(rows, now, act) {
     { label: "Last point", cls: "num", cell: (row) => {
       const cell = /** @type {any} */ (h("span", null, "…"));
       const wanted = { name: row.name, service_name: row.service_name, limit: 1 };
-      cell.load = () => get("/api/metrics", wanted, act.signal).then((/** @type {any} */ answer) => setText(cell, measure(pointValue(answer.metrics[0]), row.unit)), () => setText(cell, format.NONE));
+      cell.load = () => get("/api/metrics", wanted, act.signal).then((/** @type {any} */ answer) => setText(cell, measure(pointValue(answer.metrics?.[0]), row.unit)), () => setText(cell, format.NONE));
       watcher.observe(cell);
       return cell;
     } },
