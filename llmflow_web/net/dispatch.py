@@ -227,10 +227,8 @@ class Dispatcher:
                 lambda body: departure.whole(body, splice=wants_usage),
                 departure.streaming,
             )
-        elif self.gate is not None:
-            self._past_gate(relay, lambda _: self._stream_up(call, relay, departure), is_whole=False)(b"")
         else:
-            self._stream_up(call, relay, departure)
+            self._past_gate(relay, lambda _: self._stream_up(call, relay, departure), is_whole=False)(b"")
 
     @staticmethod
     def _stream_up(call: ServerCall, relay: Relay, departure: Departure) -> None:
@@ -245,9 +243,19 @@ class Dispatcher:
         send_whole: Callable[[bytes], None],
         send_streaming: Callable[[bytes], None],
     ) -> None:
-        """Have the body gathered; the gate, where there is one, is asked before either way of sending it."""
-        whole = self._past_gate(relay, send_whole)
-        _gather(call, relay, limit, whole, self._past_gate(relay, send_streaming, is_whole=False))
+        """Hand the whole body to `send_whole`; one longer than `limit` to `send_streaming` as far as it is here.
+
+        The gate, where there is one, is asked before either.
+        """
+        send_whole = self._past_gate(relay, send_whole)
+        body = call.whole_body
+        if body is None:
+            stream = self._past_gate(relay, send_streaming, is_whole=False)
+            call.read(Gather(relay, limit=limit, send_whole=send_whole, send_streaming=stream))
+            return
+        if relay.exchange.request is not None:
+            relay.exchange.request.add(body)
+        send_whole(body)
 
     def _past_gate(
         self, relay: Relay, send: Callable[[bytes], None], *, is_whole: bool = True
@@ -402,24 +410,6 @@ def _chosen_place(call: ServerCall, upstream: Upstream) -> Upstream:
     headers = {name.decode("latin-1"): value_of(line).decode("latin-1") for name, line in call.head.headers}
     url = choose(headers)
     return upstream if url is None else replace(upstream_at(upstream, url), options=upstream.options)
-
-
-def _gather(
-    call: ServerCall,
-    relay: Relay,
-    limit: int,
-    send_whole: Callable[[bytes], None],
-    send_streaming: Callable[[bytes], None],
-) -> None:
-    """Hand the whole body to `send_whole`; one longer than `limit` to `send_streaming` as far as it is here."""
-    gather = Gather(relay, limit=limit, send_whole=send_whole, send_streaming=send_streaming)
-    body = call.whole_body
-    if body is None:
-        call.read(gather)
-        return
-    if relay.exchange.request is not None:
-        relay.exchange.request.add(body)
-    send_whole(body)
 
 
 class BoundedMemory(MutableMapping[str, Any]):
