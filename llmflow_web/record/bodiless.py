@@ -49,11 +49,7 @@ def row_without_bodies(row: Row) -> Row:
     """Return a row of others without what was said in it."""
     span = row.span
     bodies = [_bare(body) for body in row.bodies if body.part in _KEPT_PARTS]
-    has_lost = len(bodies) < len(row.bodies) or any(
-        new is not old
-        for new, old in zip(bodies, (body for body in row.bodies if body.part in _KEPT_PARTS), strict=True)
-    )
-    if has_lost or span.preview_in or span.preview_out:
+    if bodies != list(row.bodies) or span.preview_in or span.preview_out:
         span.notes = [*span.notes, NOTE]
     span.preview_in = span.preview_out = None
     span.prompt_key = span.prompt_hash = None  # an imported row brings its own

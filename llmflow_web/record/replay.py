@@ -15,6 +15,7 @@ from typing import Any
 
 from llmflow_web.errors import BadRequest
 from llmflow_web.model import JSON
+from llmflow_web.record.observed import parsed_object
 from llmflow_web.record.replay_chat import chat_request
 
 REPLAY_HEADER = "x-llmflow-replay-of"
@@ -75,7 +76,7 @@ class Plan:
             "provider": self.provider,
             "path": self.path,
             "is_translated": self.is_translated,
-            "body": _object(self.body),
+            "body": parsed_object(self.body),
             "size": len(self.body),
             "notes": list(self.notes),
         }
@@ -146,7 +147,7 @@ def _as_recorded(recorded: Recorded, edit: Edit, notes: list[str]) -> tuple[str,
                 "The request was not stored whole (no bodies, or longer than --max-stored-body), so it cannot be "
                 "repeated; send the whole request as 'body'."
             )
-        sent = _object(body)
+        sent = parsed_object(body)
         if sent is None and is_edited:
             raise BadRequest("The request is no JSON object, so it can only be repeated as it was.")
     if "…[redacted" in (json.dumps(sent, ensure_ascii=False) if sent is not None else ""):
@@ -196,7 +197,7 @@ def _streamed(path: str, body: JSON, *, is_stream: bool) -> tuple[str, JSON]:
 def _as_chat(recorded: Recorded, edit: Edit, provider: str, notes: list[str]) -> tuple[str, bytes]:
     span = recorded.span
     said = recorded.messages.get("input") or []
-    request = (_object(recorded.body) if recorded.body is not None else None) or dict(recorded.attributes)
+    request = (parsed_object(recorded.body) if recorded.body is not None else None) or dict(recorded.attributes)
     if edit.body is not None:
         body = dict(edit.body)
     elif _CHAT.search(str(span.get("request_path") or "")) and isinstance(request.get("messages"), list):
@@ -240,14 +241,6 @@ def _headers(recorded: Recorded, edit: Edit, *, keeps_route: bool) -> tuple[tupl
         kept["x-llmflow-tags"] = ",".join(tags)
     kept[REPLAY_HEADER] = str(recorded.span["id"])
     return tuple((name, "".join(char for char in value if char.isprintable())) for name, value in kept.items())
-
-
-def _object(data: bytes) -> JSON | None:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _encoded(body: JSON) -> bytes:

@@ -17,6 +17,7 @@ from llmflow_web.net.http import Client, ServerCall
 from llmflow_web.net.router import Router, query_params
 from llmflow_web.net.upstreams import Upstream
 from llmflow_web.record.messages import messages_of
+from llmflow_web.record.observed import parsed_object
 from llmflow_web.record.reading import WriteStore, ask
 from llmflow_web.record.replay import MAX_EDIT_BYTES, Edit, Plan, Recorded, edit_from, plan
 from llmflow_web.store import spans
@@ -156,7 +157,7 @@ def read_recorded(connection: Any, key: str, trace_id: str | None = None) -> Rec
         return None
     bodies = spans.get_bodies(connection, span["seq"])
     data = {part: body.data for part, body in bodies.items() if not body.is_raw}
-    headers = _object(data.get(PART_HEADERS))
+    headers = parsed_object(data.get(PART_HEADERS, b"")) or {}
     request = bodies.get(PART_REQUEST)
     is_whole = request is not None and not request.is_cut and not request.is_raw
     pairs: list[Any] = headers.get("request") or []
@@ -165,14 +166,6 @@ def read_recorded(connection: Any, key: str, trace_id: str | None = None) -> Rec
         request.data if request is not None and is_whole else None,
         {str(name).lower(): str(value) for name, value in pairs},
         str(headers.get("query") or ""),
-        _object(data.get(PART_ATTRIBUTES)),
+        parsed_object(data.get(PART_ATTRIBUTES, b"")) or {},
         messages_of(span["provider"], span["operation"], data),
     )
-
-
-def _object(data: bytes | None) -> JSON:
-    try:
-        value = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
