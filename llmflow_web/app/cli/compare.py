@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from llmflow_web.app.cli.options import Out, config_from, ending, out_for, read_args
+from llmflow_web.app.cli.options import Out
 from llmflow_web.app.cli.options import make_parser as make
 from llmflow_web.app.cli.render_diff import diff_lines
-from llmflow_web.app.cli.sources import Source, source_for, whole_key
+from llmflow_web.app.cli.sources import Source, answer, whole_key
 
 
 def make_parser(command: str) -> argparse.ArgumentParser:
@@ -27,14 +27,7 @@ def make_parser(command: str) -> argparse.ArgumentParser:
 
 def run(command: str, argv: Sequence[str]) -> int:
     """Run `diff` and return the exit code."""
-    options = read_args(make_parser(command), argv)
-    config = config_from(options)
-    out = out_for(config, options)
-    source = source_for(config, options)
-    try:
-        return ending(lambda: _diff(source, options, out))
-    finally:
-        source.close()
+    return answer(make_parser(command), argv, _diff)
 
 
 def _diff(source: Source, options: argparse.Namespace, out: Out) -> int:

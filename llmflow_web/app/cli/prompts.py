@@ -11,16 +11,12 @@ from llmflow_web.app.cli.cells import Cell, Column, table
 from llmflow_web.app.cli.options import (
     Out,
     add_filter,
-    config_from,
     count_of,
-    ending,
     filter_text,
-    out_for,
-    read_args,
     say_notes,
 )
 from llmflow_web.app.cli.options import make_parser as make
-from llmflow_web.app.cli.sources import Source, source_for
+from llmflow_web.app.cli.sources import Source, answer
 from llmflow_web.console import short_cost, short_count, short_duration
 
 SORTS = {"calls": "calls", "cost": "cost", "errors": "errors", "p95": "p95_ms", "last": "last_seen", "name": "name"}
@@ -46,17 +42,12 @@ def make_parser(command: str) -> argparse.ArgumentParser:
 
 def run(command: str, argv: Sequence[str]) -> int:
     """Run `prompts` and return the exit code."""
-    options = read_args(make_parser(command), argv)
-    config = config_from(options)
-    out, source = out_for(config, options), source_for(config, options)
+    return answer(make_parser(command), argv, _prompts)
+
+
+def _prompts(source: Source, options: argparse.Namespace, out: Out) -> int:
     params = {"filter": filter_text(options), "sort": SORTS[options.sort], "limit": str(min(options.limit, 1000))}
-    try:
-        return ending(lambda: _prompts(source, options.of, params, out))
-    finally:
-        source.close()
-
-
-def _prompts(source: Source, key: str, params: Mapping[str, str], out: Out) -> int:
+    key = options.of
     path = f"/api/prompts/{quote(key, safe='')}" if key else "/api/prompts"
     found = source.get(path, params).value
     say_notes(params["filter"], out)

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from llmflow_web.app.cli.options import Out, config_from, ending, out_for, read_args
+from llmflow_web.app.cli.options import Out
 from llmflow_web.app.cli.options import make_parser as make
 from llmflow_web.app.cli.render_trace import part_lines, trace_lines
-from llmflow_web.app.cli.sources import Source, source_for, whole_key
+from llmflow_web.app.cli.sources import Source, answer, whole_key
 from llmflow_web.model import JSON
 
 PARTS = ("request", "response", "headers", "attributes")
@@ -33,14 +33,7 @@ def make_parser(command: str) -> argparse.ArgumentParser:
 
 def run(command: str, argv: Sequence[str]) -> int:
     """Run `show` and return the exit code."""
-    options = read_args(make_parser(command), argv)
-    config = config_from(options)
-    out = out_for(config, options)
-    source = source_for(config, options)
-    try:
-        return ending(lambda: _show(source, options, out))
-    finally:
-        source.close()
+    return answer(make_parser(command), argv, _show)
 
 
 def _show(source: Source, options: argparse.Namespace, out: Out) -> int:

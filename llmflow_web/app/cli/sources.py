@@ -6,10 +6,11 @@ Paths and parameters are those of the API: the server answers them, and `FileSou
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from llmflow_web.app.cli.options import Out, config_from, ending, out_for, read_args
 from llmflow_web.app.settings import Config
 from llmflow_web.errors import LLMFlowError, NotFound, StoreError
 from llmflow_web.model import JSON
@@ -58,28 +59,35 @@ def source_for(config: Config, options: argparse.Namespace) -> Source:
     return ServerSource(url, config.token)
 
 
+def answer(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str],
+    work: Callable[[Source, argparse.Namespace, Out], int],
+) -> int:
+    """Run a command that reads: its arguments, what it asks, where it writes; return its exit code."""
+    options = read_args(parser, argv)
+    config = config_from(options)
+    source = source_for(config, options)
+    try:
+        return ending(lambda: work(source, options, out_for(config, options)))
+    finally:
+        source.close()
+
+
 def server_url(config: Config, options: argparse.Namespace) -> str | None:
     """Return the address of the dashboard to ask; None when no server holds the data directory."""
     if options.url:
         from llmflow_web.app.cli.server import checked_url
 
         return checked_url(options.url)
+    from llmflow_web.app.config import host_to_ask
     from llmflow_web.store.files import lock_holder
 
     holder = lock_holder(config.database.parent)
     ports = None if holder is None else holder.get("ports")
     if not isinstance(ports, list) or not ports:  # nobody is there, or has not come to listen yet
         return None
-    return f"http://{_host_of(config)}:{int(ports[-1])}"  # the proxy's port, then the dashboard's
-
-
-def _host_of(config: Config) -> str:
-    from llmflow_web.app.config import is_loopback
-
-    host = config.host
-    if host is None or is_loopback(host) or host in ("0.0.0.0", "::", "*"):  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
+    return f"http://{host_to_ask(config.host)}:{int(ports[-1])}"  # the proxy's port, then the dashboard's
 
 
 class FileSource:
