@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmflow_web.app.cassettes import at_no_cost, client_with, open_cassette, told_of
-from llmflow_web.app.config import is_loopback
+from llmflow_web.app.config import host_to_ask, is_loopback
 from llmflow_web.app.rows import make_row_maker, price_cache_of, search_text, secrets_of, store_limits
 from llmflow_web.app.settings import SETTINGS, Config, endpoints_of, shown_endpoints
 from llmflow_web.app.upstreams import upstreams_from
@@ -32,7 +32,7 @@ from llmflow_web.model import Taken, Unrecorded
 from llmflow_web.net.client import ClientLimits, HttpClient
 from llmflow_web.net.dispatch import Dispatcher
 from llmflow_web.net.guard import Door, Guard
-from llmflow_web.net.http import ServerCall
+from llmflow_web.net.http import Handler, ServerCall
 from llmflow_web.net.server import LOOPBACK_HOSTS, HttpServer, ServerLimits
 from llmflow_web.net.upstreams import Upstream, without_loops
 from llmflow_web.record.recorder import QueueLimits, Recorder
@@ -110,14 +110,12 @@ class House:
             max_splice_bytes=config.max_splice_body,
             max_translated_bytes=config.max_translated_body,
         )
-        limits = _server_limits(config)
         self.guard = Guard(
             allow_hosts=config.allow_host, allow_origins=config.allow_origin, bind_host=config.host, token=config.token
         )
-        failed = self._on_route_error
-        self.proxy = HttpServer(self._answer_proxy, limits=limits, name="proxy", on_error=failed)
-        self.dashboard = HttpServer(self._answer_dashboard, limits=limits, name="dashboard", on_error=failed)
-        self.otlp = HttpServer(self._answer_otlp, limits=limits, name="otlp", on_error=failed)
+        self.proxy = self._server("proxy", self._answer_proxy)
+        self.dashboard = self._server("dashboard", self._answer_dashboard)
+        self.otlp = self._server("otlp", self._answer_otlp)
         self._screens: Dashboard | None = None
         self._change = 0
         self._proxy_routes = self._make_proxy_routes()
@@ -133,6 +131,9 @@ class House:
         return f"<House {self.proxy!r} {self.dashboard!r} {self.database!r}>"
 
     # ── construction ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _server(self, name: str, answer: Handler) -> HttpServer:
+        return HttpServer(answer, limits=_server_limits(self.config), name=name, on_error=self._on_route_error)
 
     @cached_property
     def prices(self) -> PriceBook:
@@ -435,7 +436,7 @@ class House:
                     self.database,
                     self.client,
                     upstreams=upstreams,
-                    proxy_origin=lambda: f"http://{_own_host(config.host)}:{self.proxy.port}",
+                    proxy_origin=lambda: f"http://{host_to_ask(config.host)}:{self.proxy.port}",
                     token=config.token,
                 ),
                 otlp=IngestLimits(
@@ -539,13 +540,6 @@ def _server_limits(config: Config) -> ServerLimits:
 def _shown_host(host: str | None) -> str:
     if host is None or is_loopback(host) or host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         return "localhost" if host != "::1" else "[::1]"
-    return f"[{host}]" if ":" in host else host
-
-
-def _own_host(host: str | None) -> str:
-    """Return where we reach our own ports: by loopback, unless only another address is listened on."""
-    if host is None or host in ("localhost", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
 

@@ -221,6 +221,13 @@ def is_loopback(host: str) -> bool:
     return name in _LOOPBACK_NAMES or re.fullmatch(r"127(\.\d{1,3}){3}", name) is not None
 
 
+def host_to_ask(host: str | None) -> str:
+    """Return where a server that listens on `host` is reached from this machine, as it stands in a URL."""
+    if host is None or host in ("localhost", "0.0.0.0", "::", "*"):  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
 # ── upstreams ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

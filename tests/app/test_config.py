@@ -348,3 +348,15 @@ def test_origins_tell_where(home: Path) -> None:
     assert config.origins["proxy_port"] == "--proxy-port"
     assert "MAX_LOGS" in config.origins["max_logs"]
     assert configuration.CONFIG_FILE in config.origins["quiet"]
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        (None, "127.0.0.1"), ("localhost", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"),
+        ("::1", "[::1]"), ("[::1]", "[::1]"), ("127.0.0.2", "127.0.0.2"), ("10.0.0.5", "10.0.0.5"),
+    ],
+)  # fmt: skip
+def test_where_a_server_is_asked(host: str | None, asked: str) -> None:
+    """A server is asked where it listens: by loopback, unless it listens on another address alone."""
+    assert configuration.host_to_ask(host) == asked

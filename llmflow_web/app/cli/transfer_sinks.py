@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from llmflow_web.app.config import is_loopback
+from llmflow_web.app.config import host_to_ask
 from llmflow_web.app.rows import make_row_maker, price_cache_of, search_text, store_limits
 from llmflow_web.app.settings import Config
 from llmflow_web.errors import LLMFlowError, StoreError
@@ -109,9 +109,7 @@ class ServerSink:
 
     def __init__(self, config: Config, port: int) -> None:
         """Send to its dashboard's port."""
-        host = config.host
-        is_here = host is None or is_loopback(host) or host in ("0.0.0.0", "::", "*")  # noqa: S104 - compared, not bound
-        self._host = "127.0.0.1" if is_here or host is None else host
+        self._host = host_to_ask(config.host)
         self._port = port
         self._headers = {"content-type": "application/x-ndjson"}
         if config.token:
